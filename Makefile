@@ -1,0 +1,35 @@
+# One command each, on a fresh machine: every target sets up what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+FUSIONDX_DATA ?= $(abspath ../shared/data)
+export FUSIONDX_DATA
+
+.PHONY: all demo test test-slow check experiments benchmarks clean
+
+all: check test demo
+
+# torch and torchvision first: timm needs the pair, and pip then resolves everything else around it
+$(VENV)/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/fusiondx demo --out demo --overwrite
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) demo runs build *.egg-info

@@ -1,0 +1,1 @@
+"""Multimodal tumour diagnosis and prognosis."""

@@ -1,0 +1,1 @@
+"""The nouns and contracts everything else is built on."""

@@ -1,0 +1,123 @@
+"""The contracts of the three components: encoder, fusion, head.
+
+Each comes as two things in one file: a frozen spec, and the module it builds once sizes are known.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy.typing as npt
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from fusiondx.core.batch import Items, Truth
+from fusiondx.core.predictions import Prediction
+from fusiondx.core.targets import Array, TargetValues
+from fusiondx.core.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class TableShape:
+    """What an encoder of a table or of genomics reads.
+
+    Fields: ``numeric`` Float ``(items, len(numeric))``, standardised, without gaps;
+    ``codes`` Int ``(items, len(categories))`` where column j counts from 0 (unseen or missing) to ``categories[j]``.
+    """
+
+    numeric: tuple[str, ...]
+    categories: tuple[int, ...] = ()
+    accepts: ClassVar[str] = "table"
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """What an image encoder reads.
+
+    Fields: ``pixels`` Float ``(items, channels, *size)``, normalised by constants fitted on training patients;
+    ``mask`` Float ``(items, 1, *size)`` in 0..1, where the cohort has tumour masks.
+    `size` is (height, width), or (depth, height, width) for a volume.
+    """
+
+    channels: int
+    size: tuple[int, ...]
+    mask: bool = False
+
+    @property
+    def accepts(self) -> Literal["image", "volume"]:
+        return "image" if len(self.size) == 2 else "volume"
+
+
+Shape = TableShape | ImageShape
+
+
+class Encoder(nn.Module, ABC):
+    """Turns the items of one modality into tokens."""
+
+    @abstractmethod
+    def forward(self, items: Items) -> Tokens:
+        """Tokens of width `dim`; a patient without items gets none. Usually ends in ``items.tokens(values)``."""
+
+
+class Fusion(nn.Module, ABC):
+    """Reads the tokens of all modalities and forms one or more opinions per patient."""
+
+    @abstractmethod
+    def forward(self, tokens: Mapping[str, Tokens]) -> Tokens:
+        """Opinions of width `dim`. Every patient has at least one, also a patient with no tokens at all."""
+
+    @abstractmethod
+    def decide(
+        self, answers: Float[Tensor, "batch opinions outputs"], mask: Bool[Tensor, "batch opinions"]
+    ) -> Float[Tensor, "batch outputs"]:
+        """One answer per patient from the answers to its opinions."""
+
+
+class Head(nn.Module, ABC):
+    """Answers one question: opinion -> answer, its loss, and the prediction that an answer stands for."""
+
+    @abstractmethod
+    def forward(self, opinions: Float[Tensor, "batch opinions dim"]) -> Float[Tensor, "batch opinions outputs"]:
+        """Raw answers (logits, log hazards, standardised values), opinion by opinion."""
+
+    @abstractmethod
+    def loss(self, answers: Float[Tensor, "batch outputs"], truth: Truth) -> Float[Tensor, ""]:
+        """Mean loss over patients whose truth is known; zero, still differentiable, where nothing can be learnt."""
+
+    @abstractmethod
+    def settle(self, answers: Array, truth: TargetValues) -> None:
+        """After training: fit what a prediction needs beyond weights (a baseline hazard) on training patients.
+
+        Results live in buffers, so that they are saved with the weights.
+        """
+
+    @abstractmethod
+    def predict(self, answers: Array, ids: npt.NDArray[Any]) -> Prediction:
+        """The prediction that `answers`, of shape ``(patients, outputs)``, stand for."""
+
+
+class EncoderSpec(Protocol):
+    """Settings of an encoder; `accepts` names the shapes it reads."""
+
+    @property
+    def accepts(self) -> tuple[str, ...]: ...
+
+    def build(self, shape: Shape, dim: int) -> Encoder: ...
+
+
+class FusionSpec(Protocol):
+    """Settings of a fusion."""
+
+    def build(self, names: tuple[str, ...], dim: int) -> Fusion: ...
+
+
+class HeadSpec(Protocol):
+    """Settings of a head; `answers` names the kind of target it is for."""
+
+    @property
+    def answers(self) -> str: ...
+
+    def build(self, target: TargetValues, dim: int) -> Head: ...

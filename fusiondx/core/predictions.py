@@ -1,0 +1,114 @@
+"""Predictions: what a model says of each patient, in NumPy, keyed by patient id."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fusiondx.errors import DataError, counted, listed
+
+Floats = npt.NDArray[np.floating[Any]]
+Strings = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Prediction(ABC):
+    """One target's predictions; `ids` are the patients, in order."""
+
+    ids: Strings
+    per_patient: ClassVar[tuple[str, ...]]
+    """Fields with one entry per patient, beside `ids`."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def to_frame(self) -> pd.DataFrame:
+        """One row per patient, indexed by `patient_id`."""
+
+    def take(self, index: npt.NDArray[Any]) -> Self:
+        """The predictions of some patients, by position or by boolean mask."""
+        return replace(self, **{name: getattr(self, name)[index] for name in ("ids", *self.per_patient)})
+
+    def of(self, ids: Strings) -> Self:
+        """The predictions of `ids`, in that order. Raises `DataError` where one is missing."""
+        index = pd.Index(self.ids).get_indexer(pd.Index(ids))
+        if (index < 0).any():
+            missing = np.asarray(ids)[index < 0]
+            raise DataError(
+                f"{counted(len(missing), 'patient')} without a prediction: {listed(missing)}. Predict them first."
+            )
+        return self.take(index)
+
+
+@dataclass(frozen=True)
+class ClassPrediction(Prediction):
+    """A diagnosis: the probability of each class."""
+
+    classes: tuple[str, ...]
+    probability: Floats
+    """Shape ``(patients, classes)``; rows sum to 1."""
+    per_patient: ClassVar[tuple[str, ...]] = ("probability",)
+
+    @property
+    def label(self) -> npt.NDArray[np.int64]:
+        """Index of the most probable class."""
+        return np.asarray(self.probability.argmax(axis=1), dtype=np.int64)
+
+    def to_frame(self) -> pd.DataFrame:
+        frame = pd.DataFrame(self.probability, columns=[f"probability[{c}]" for c in self.classes])
+        frame.insert(0, "predicted", np.asarray(self.classes, dtype=object)[self.label])
+        return frame.set_index(pd.Index(self.ids, name="patient_id"))
+
+
+@dataclass(frozen=True)
+class SurvivalPrediction(Prediction):
+    """A prognosis: a risk score to rank patients by, and each patient's survival curve."""
+
+    risk: Floats
+    """Log hazard relative to the average training patient; higher is worse. Shape ``(patients,)``."""
+    times: Floats
+    """Times at which the curves step, ascending, in `unit`. Shape ``(times,)``."""
+    curves: Floats
+    """Probability to be event-free beyond each of `times`. Shape ``(patients, times)``."""
+    unit: str = "months"
+    per_patient: ClassVar[tuple[str, ...]] = ("risk", "curves")
+
+    def survival(self, times: npt.ArrayLike) -> Floats:
+        """Probability to be event-free beyond each of `times`; shape ``(patients, len(times))``.
+
+        Curves are step functions: 1 before the first step, flat after the last. Raises `DataError` for a negative
+        or infinite time.
+        """
+        at = np.asarray(times, dtype=np.float64)
+        if not np.isfinite(at).all() or (at < 0).any():
+            raise DataError("Survival was asked for at a negative or infinite time. Give finite times >= 0.")
+        step = np.searchsorted(self.times, at, side="right")
+        return np.concatenate([np.ones((len(self), 1)), self.curves], axis=1)[:, step]
+
+    def median(self) -> Floats:
+        """Median survival time; infinite where the curve does not fall to one half."""
+        reached = np.concatenate([self.curves <= 0.5, np.ones((len(self), 1), dtype=bool)], axis=1)
+        return np.concatenate([self.times, [np.inf]])[reached.argmax(axis=1)]
+
+    def to_frame(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            {"risk": self.risk, f"median_{self.unit}": self.median()}, index=pd.Index(self.ids, name="patient_id")
+        )
+
+
+@dataclass(frozen=True)
+class NumberPrediction(Prediction):
+    """A quantity."""
+
+    value: Floats
+    unit: str = ""
+    per_patient: ClassVar[tuple[str, ...]] = ("value",)
+
+    def to_frame(self) -> pd.DataFrame:
+        return pd.DataFrame({"value": self.value}, index=pd.Index(self.ids, name="patient_id"))

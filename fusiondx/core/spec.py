@@ -1,0 +1,35 @@
+"""Spec: the settings of a component, frozen, comparable and validated the same in Python and in YAML."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, Self, TypeVar, dataclass_transform
+
+import pydantic
+from pydantic import ConfigDict, Field
+
+Cls = TypeVar("Cls")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(Field,))
+def spec(cls: type[Cls]) -> type[Cls]:
+    """Class decorator: a frozen pydantic dataclass that refuses unknown settings."""
+    config = ConfigDict(extra="forbid", validate_default=True)
+    return pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)  # type: ignore[call-overload, no-any-return]
+
+
+class Spec:
+    """Base of all settings. `get_params` makes nested settings visible to scikit-learn's searches."""
+
+    kind: str
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Settings by name, without `kind`."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "kind"}  # type: ignore[arg-type]
+
+    def __sklearn_clone__(self) -> Self:
+        return self  # frozen: a copy would be the same
+
+    def replace(self, **settings: Any) -> Self:
+        """A copy with some settings changed, validated afresh."""
+        return type(self)(**{**self.get_params(), **settings})
