@@ -89,7 +89,7 @@ class SurvivalPrediction(Prediction):
         if not np.isfinite(at).all() or (at < 0).any():
             raise DataError("Survival was asked for at a negative or infinite time. Give finite times >= 0.")
         step = np.searchsorted(self.times, at, side="right")
-        return np.concatenate([np.ones((len(self), 1)), self.curves], axis=1)[:, step]
+        return np.asarray(np.concatenate([np.ones((len(self), 1)), self.curves], axis=1)[:, step])
 
     def median(self) -> Floats:
         """Median survival time; infinite where the curve does not fall to one half."""
@@ -98,7 +98,8 @@ class SurvivalPrediction(Prediction):
 
     def to_frame(self) -> pd.DataFrame:
         return pd.DataFrame(
-            {"risk": self.risk, f"median_{self.unit}": self.median()}, index=pd.Index(self.ids, name="patient_id")
+            {"risk": self.risk, f"median_{self.unit}": self.median()},
+            index=pd.Index(self.ids, name="patient_id"),
         )
 
 

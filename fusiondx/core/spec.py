@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, Self, TypeVar, dataclass_transform
+from typing import Any, Self, TypeVar, cast, dataclass_transform
 
 import pydantic
 from pydantic import ConfigDict, Field
@@ -15,7 +15,7 @@ Cls = TypeVar("Cls")
 def spec(cls: type[Cls]) -> type[Cls]:
     """Class decorator: a frozen pydantic dataclass that refuses unknown settings."""
     config = ConfigDict(extra="forbid", validate_default=True)
-    return pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)  # type: ignore[call-overload, no-any-return]
+    return cast("type[Cls]", pydantic.dataclasses.dataclass(frozen=True, config=config)(cls))
 
 
 class Spec:

@@ -1,0 +1,34 @@
+"""What an evaluation says: an estimate with its interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value with a 95 % interval."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    """Patients it rests on."""
+    events: int | None
+    """Events or positive patients among them, where that makes sense."""
+    method: str
+    """How value and interval were obtained, in words."""
+
+
+@dataclass(frozen=True)
+class Undefined:
+    """A metric that these patients cannot give, and why."""
+
+    metric: str
+    reason: str
+    n: int
+    events: int | None
+
+
+Outcome = Estimate | Undefined
