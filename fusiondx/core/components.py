@@ -80,9 +80,7 @@ class Head(nn.Module, ABC):
     """Answers one question: opinion -> answer, its loss, and the prediction that an answer stands for."""
 
     @abstractmethod
-    def forward(
-        self, opinions: Float[Tensor, "batch opinions dim"]
-    ) -> Float[Tensor, "batch opinions outputs"]:
+    def forward(self, opinions: Float[Tensor, "batch opinions dim"]) -> Float[Tensor, "batch opinions outputs"]:
         """Raw answers (logits, log hazards, standardised values), opinion by opinion."""
 
     @abstractmethod

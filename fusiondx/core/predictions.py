@@ -94,7 +94,7 @@ class SurvivalPrediction(Prediction):
     def median(self) -> Floats:
         """Median survival time; infinite where the curve does not fall to one half."""
         reached = np.concatenate([self.curves <= 0.5, np.ones((len(self), 1), dtype=bool)], axis=1)
-        return np.concatenate([self.times, [np.inf]])[reached.argmax(axis=1)]
+        return np.asarray(np.concatenate([self.times, [np.inf]])[reached.argmax(axis=1)])
 
     def to_frame(self) -> pd.DataFrame:
         return pd.DataFrame(

@@ -66,9 +66,7 @@ class TargetValues:
         return len(self.known)
 
     def __getitem__(self, index: Array) -> TargetValues:
-        return TargetValues(
-            self.spec, {n: v[index] for n, v in self.fields.items()}, self.known[index], self.classes
-        )
+        return TargetValues(self.spec, {n: v[index] for n, v in self.fields.items()}, self.known[index], self.classes)
 
     @property
     def strata(self) -> npt.NDArray[np.int64]:
