@@ -30,24 +30,23 @@ class TableShape:
 
     numeric: tuple[str, ...]
     categories: tuple[int, ...] = ()
-    accepts: ClassVar[str] = "table"
+    kind: ClassVar[Literal["table"]] = "table"
 
 
 @dataclass(frozen=True)
 class ImageShape:
     """What an image encoder reads.
 
-    Fields: ``pixels`` Float ``(items, channels, *size)``, normalised by constants fitted on training patients;
-    ``mask`` Float ``(items, 1, *size)`` in 0..1, where the cohort has tumour masks.
-    `size` is (height, width), or (depth, height, width) for a volume.
+    Field: ``pixels`` Float ``(items, channels, *size)``, normalised by constants fitted on training patients, so that
+    absolute brightness survives. `size` is (height, width), or (depth, height, width) for a volume. Where masks are
+    used as a channel, it is the last one.
     """
 
     channels: int
     size: tuple[int, ...]
-    mask: bool = False
 
     @property
-    def accepts(self) -> Literal["image", "volume"]:
+    def kind(self) -> Literal["image", "volume"]:
         return "image" if len(self.size) == 2 else "volume"
 
 
@@ -100,7 +99,7 @@ class Head(nn.Module, ABC):
 
 
 class EncoderSpec(Protocol):
-    """Settings of an encoder; `accepts` names the shapes it reads."""
+    """Settings of an encoder; `accepts` names the kinds of shape it reads."""
 
     @property
     def accepts(self) -> tuple[str, ...]: ...

@@ -1,0 +1,19 @@
+"""Encoders: the items of one modality become tokens. One family per file; this union is where they are named."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from fusiondx.encoders.backbone import Backbone
+from fusiondx.encoders.convnet import ConvNet
+from fusiondx.encoders.mlp import MLP
+from fusiondx.encoders.snn import SNN
+
+AnyEncoder = Annotated[MLP | SNN | ConvNet | Backbone, Field(discriminator="kind")]
+
+DEFAULT = {"table": MLP(), "genomics": SNN(), "image": ConvNet(), "volume": ConvNet()}
+"""What a modality of each kind gets when nothing is said."""
+
+__all__ = ["DEFAULT", "MLP", "SNN", "AnyEncoder", "Backbone", "ConvNet"]

@@ -1,0 +1,49 @@
+"""Self-normalising network for genomics and other wide tables."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from torch import nn
+
+from fusiondx.core.batch import Items
+from fusiondx.core.components import Encoder, Shape, TableShape
+from fusiondx.core.spec import Spec, spec
+from fusiondx.core.tokens import Tokens
+from fusiondx.encoders.columns import Columns
+
+
+@spec
+class SNN(Spec):
+    """Self-normalising network (Klambauer et al. 2017): SELU, alpha dropout, LeCun-normal weights; one token."""
+
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (256, 64)
+    dropout: float = Field(0.25, ge=0, lt=1)
+    kind: Literal["snn"] = "snn"
+    accepts: ClassVar[tuple[str, ...]] = ("table",)
+
+    def build(self, shape: Shape, dim: int) -> Encoder:
+        assert isinstance(shape, TableShape)
+        return SNNEncoder(self, shape, dim)
+
+
+class SNNEncoder(Encoder):
+    def __init__(self, spec: SNN, shape: TableShape, dim: int) -> None:
+        super().__init__()
+        self.columns = Columns(shape, "onehot")
+        layers: list[nn.Module] = []
+        for wide, narrow in pairwise((self.columns.width, *spec.hidden, dim)):
+            layers += [lecun(nn.Linear(wide, narrow)), nn.SELU(), nn.AlphaDropout(spec.dropout)]
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, items: Items) -> Tokens:
+        return items.tokens(self.body(self.columns(items.fields)).unsqueeze(1))
+
+
+def lecun(layer: nn.Linear) -> nn.Linear:
+    """LeCun-normal weights and zero bias, under which SELU keeps mean 0 and variance 1."""
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,62 @@
+"""Regression: a quantity."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fusiondx.core.batch import Truth
+from fusiondx.core.components import Head
+from fusiondx.core.predictions import NumberPrediction
+from fusiondx.core.spec import Spec, spec
+from fusiondx.core.targets import Array, Number, TargetValues
+
+
+@spec
+class Regression(Spec):
+    """One number: squared error on values standardised by the training patients."""
+
+    dropout: float = Field(0.0, ge=0, lt=1)
+    kind: Literal["regression"] = "regression"
+    answers: ClassVar[str] = "number"
+
+    def build(self, target: TargetValues, dim: int) -> Head:
+        assert isinstance(target.spec, Number)
+        return RegressionHead(self, target, target.spec.unit, dim)
+
+
+class RegressionHead(Head):
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, spec: Regression, target: TargetValues, unit: str, dim: int) -> None:
+        super().__init__()
+        self.unit = unit
+        self.score = nn.Sequential(nn.Dropout(spec.dropout), nn.Linear(dim, 1))
+        known = target.fields["value"][target.known].astype(np.float64)
+        centre, spread = (known.mean(), known.std()) if len(known) else (0.0, 1.0)
+        self.register_buffer("centre", torch.tensor([centre]).double())
+        self.register_buffer("scale", torch.tensor([spread if spread > 0 else 1.0]).double())
+
+    def forward(self, opinions: Float[Tensor, "batch opinions dim"]) -> Float[Tensor, "batch opinions 1"]:
+        return torch.as_tensor(self.score(opinions))
+
+    def loss(self, answers: Float[Tensor, "batch 1"], truth: Truth) -> Float[Tensor, ""]:
+        if not truth.known.any():
+            return answers.sum() * 0
+        value = (truth.fields["value"][truth.known] - self.centre) / self.scale
+        return functional.mse_loss(answers[truth.known, 0], value.to(answers.dtype))
+
+    def settle(self, answers: Array, truth: TargetValues) -> None:
+        """Centre and scale are known from the start."""
+
+    def predict(self, answers: Array, ids: npt.NDArray[Any]) -> NumberPrediction:
+        value = answers[:, 0].astype(np.float64) * self.scale.item() + self.centre.item()
+        return NumberPrediction(ids, value, self.unit)

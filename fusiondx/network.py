@@ -1,0 +1,54 @@
+"""The network: encoders, then fusion, then heads; with modality dropout while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fusiondx.core.batch import Batch, Items
+from fusiondx.core.components import Encoder, Fusion, Head
+from fusiondx.core.tokens import Tokens
+
+
+class Network(nn.Module):
+    """Answers every question about every patient of a batch."""
+
+    def __init__(
+        self, encoders: Mapping[str, Encoder], fusion: Fusion, heads: Mapping[str, Head], modality_dropout: float
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(dict(encoders))
+        self.fusion = fusion
+        self.heads = nn.ModuleDict(dict(heads))
+        self.modality_dropout = modality_dropout
+
+    def opinions(self, batch: Batch) -> Tokens:
+        """What the fusion makes of the modalities each patient has."""
+        inputs = drop_modalities(batch.inputs, self.modality_dropout) if self.training else batch.inputs
+        return self.fusion({name: encoder(inputs[name]) for name, encoder in self.encoders.items()})  # type: ignore[no-any-return]
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, "batch outputs"]]:
+        """One raw answer per patient, by target."""
+        opinions = self.opinions(batch)
+        return {
+            name: self.fusion.decide(head(opinions.values), opinions.mask) for name, head in self.heads.items()
+        }
+
+    def losses(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """The loss of every target."""
+        answers = self(batch)
+        return {name: head.loss(answers[name], batch.targets[name]) for name, head in self.heads.items()}
+
+
+def drop_modalities(inputs: Mapping[str, Items], rate: float) -> Mapping[str, Items]:
+    """Take modalities away at random, patient by patient, but never a patient's last one (Neverova et al. 2016)."""
+    if not rate or len(inputs) < 2:
+        return inputs
+    present = torch.stack([items.present for items in inputs.values()])
+    kept = present & (torch.rand(present.shape, device=present.device) >= rate)
+    lost = present.any(dim=0) & ~kept.any(dim=0)
+    kept = kept | (present & lost)
+    return {name: items.keep(row) for (name, items), row in zip(inputs.items(), kept, strict=True)}
