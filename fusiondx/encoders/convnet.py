@@ -42,7 +42,9 @@ class ConvNetEncoder(Encoder):
         conv, pool = (nn.Conv2d, nn.MaxPool2d) if flat else (nn.Conv3d, nn.MaxPool3d)
         widths = (shape.channels, *spec.channels)
         self.stages = nn.ModuleList(
-            nn.Sequential(conv(wide, out, 3, padding=1), nn.GroupNorm(groups(out), out), nn.ReLU(), pool(2, ceil_mode=True))
+            nn.Sequential(
+                conv(wide, out, 3, padding=1), nn.GroupNorm(groups(out), out), nn.ReLU(), pool(2, ceil_mode=True)
+            )
             for wide, out in pairwise(widths)
         )
         self.last = nn.Sequential(nn.LayerNorm(2 * sum(spec.channels)), nn.Dropout(spec.dropout))
@@ -61,7 +63,9 @@ class ConvNetEncoder(Encoder):
 def statistics(x: Float[Tensor, "items channels *size"]) -> Float[Tensor, "items 2*channels"]:
     """Mean and standard deviation of each channel over space."""
     flat = x.flatten(2)
-    return torch.cat([flat.mean(dim=2), (flat.var(dim=2, correction=0) + 1e-6).sqrt()], dim=1)
+    mean = flat.mean(dim=2)
+    variance = flat.square().mean(dim=2) - mean.square()
+    return torch.cat([mean, (variance.clamp(min=0) + 1e-6).sqrt()], dim=1)
 
 
 def groups(channels: int) -> int:

@@ -1,0 +1,162 @@
+"""Preprocessing: fitted on training patients only, kept as plain numbers, saved as JSON."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from sklearn.preprocessing import StandardScaler
+
+from fusiondx.core.spec import Spec, spec
+from fusiondx.data.images import ImageData
+from fusiondx.data.tables import TableData
+from fusiondx.errors import DataError, FusionDxWarning, counted, did_you_mean, listed
+
+Rows = npt.NDArray[np.integer[Any]]
+
+CLIP = 10.0
+"""Standardised values are held within this many standard deviations: one absurd cell must not own a gradient."""
+SAMPLE = 512
+"""Images looked at to fit channel means; spread evenly over the training images."""
+
+
+@spec
+class TablePreparation(Spec):
+    """Median imputation with indicators, standardisation, category codes."""
+
+    numeric: tuple[str, ...]
+    median: tuple[float, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    indicators: tuple[str, ...]
+    """Numeric columns that had gaps in training; each gets a 0/1 column that says where."""
+    categories: dict[str, tuple[str, ...]]
+    kind: Literal["table"] = "table"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the numeric inputs, indicators included."""
+        return (*self.numeric, *(f"{name} missing" for name in self.indicators))
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Known categories per categorical column."""
+        return tuple(len(known) for known in self.categories.values())
+
+    def arrays(self, data: TableData, rows: Rows) -> dict[str, npt.NDArray[Any]]:
+        """``numeric`` float32 and ``codes`` int64 for these rows; unseen or missing categories are code 0."""
+        values = data.numeric[np.ix_(rows, self._columns(data))].astype(np.float32)
+        gaps = np.isnan(values)
+        positions = [self.numeric.index(name) for name in self.indicators]
+        values = np.where(gaps, np.asarray(self.median, dtype=np.float32), values)
+        values -= np.asarray(self.mean, dtype=np.float32)
+        values /= np.asarray(self.scale, dtype=np.float32)
+        np.clip(values, -CLIP, CLIP, out=values)
+        codes = [self._code(data.categorical[name][rows], known) for name, known in self.categories.items()]
+        return {
+            "numeric": np.concatenate([values, gaps[:, positions].astype(np.float32)], axis=1),
+            "codes": np.stack(codes, axis=1) if codes else np.zeros((len(rows), 0), dtype=np.int64),
+        }
+
+    def unseen(self, data: TableData, rows: Rows) -> dict[str, int]:
+        """Patients per categorical column whose category training never saw."""
+        counts = {}
+        for name, known in self.categories.items():
+            values = data.categorical[name][rows]
+            counts[name] = sum(value is not None and value not in known for value in values)
+        return {name: count for name, count in counts.items() if count}
+
+    def _columns(self, data: TableData) -> list[int]:
+        place = {name: i for i, name in enumerate(data.names)}
+        lacking = [name for name in (*self.numeric, *self.categories) if name not in place | data.categorical]
+        if lacking:
+            raise DataError(
+                f"The table lacks {counted(len(lacking), 'column')} the model was trained on: {listed(lacking)}. "
+                f"Add them (blank cells are fine).{did_you_mean(lacking[0], [*data.names, *data.categorical])}"
+            )
+        return [place[name] for name in self.numeric]
+
+    @staticmethod
+    def _code(values: npt.NDArray[Any], known: tuple[str, ...]) -> npt.NDArray[np.int64]:
+        code = {name: i + 1 for i, name in enumerate(known)}
+        return np.array([code.get(value, 0) for value in values], dtype=np.int64)
+
+
+def fit_table(name: str, data: TableData, rows: Rows) -> TablePreparation:
+    """Fit on these rows. Columns that are constant or all missing among them are dropped, with a warning."""
+    values = data.numeric[rows].astype(np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # an all-missing column has no median; it is dropped below
+        median = np.nanmedian(values, axis=0) if len(rows) else np.full(values.shape[1], np.nan)
+        spread = np.nanmax(values, axis=0) - np.nanmin(values, axis=0) if len(rows) else median
+    gaps = np.isnan(values)
+    useful = (spread > 0) | (gaps.any(axis=0) & ~gaps.all(axis=0))
+    kept = np.flatnonzero(useful)
+    values = np.where(gaps, median, values)[:, kept]
+    scaler = StandardScaler().fit(values) if len(kept) else None
+    levels = {
+        column: tuple(sorted({v for v in data.categorical[column][rows] if v is not None}))
+        for column in data.categorical
+    }
+    categories = {column: seen for column, seen in levels.items() if len(seen) > 1}
+    dropped = [data.names[i] for i in np.flatnonzero(~useful)] + [c for c in levels if c not in categories]
+    if dropped:
+        warnings.warn(
+            f"'{name}': {counted(len(dropped), 'column')} constant or empty among the training patients, "
+            f"not used: {listed(dropped)}.",
+            FusionDxWarning,
+            stacklevel=2,
+        )
+    return TablePreparation(
+        numeric=tuple(data.names[i] for i in kept),
+        median=tuple(median[kept].tolist()),
+        mean=tuple(scaler.mean_.tolist()) if scaler else (),
+        scale=tuple(scaler.scale_.tolist()) if scaler else (),
+        indicators=tuple(data.names[i] for i in kept if gaps[:, i].any()),
+        categories=categories,
+    )
+
+
+@spec
+class ImagePreparation(Spec):
+    """Normalisation of every channel by constants: brightness differences between images survive."""
+
+    channels: int
+    size: tuple[int, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    masked: bool = False
+    """Whether the tumour mask is the last channel."""
+    kind: Literal["image"] = "image"
+
+
+def fit_image(data: ImageData, rows: Rows) -> ImagePreparation:
+    """Channel means and standard deviations over a spread of the training images."""
+    chosen = np.sort(rows)[np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(int)] if len(rows) else rows
+    total, squares, count = np.zeros(data.channels), np.zeros(data.channels), 0
+    for row in chosen:  # one at a time: memory stays flat
+        pixels = data.pixels()[row].reshape(data.channels, -1).astype(np.float64)
+        total += pixels.sum(axis=1)
+        squares += (pixels**2).sum(axis=1)
+        count += pixels.shape[1]
+    mean = total / max(count, 1)
+    scale = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0.0))
+    masked = data.spec.mask is not None and data.spec.mask_use == "channel"
+    return ImagePreparation(
+        channels=data.channels,
+        size=tuple(data.size),
+        mean=tuple(mean.tolist()),
+        scale=tuple(np.where(scale > 0, scale, 1.0).tolist()),
+        masked=masked,
+    )
+
+
+Preparation = Annotated[TablePreparation | ImagePreparation, Field(discriminator="kind")]
+
+
+def fit(name: str, data: TableData | ImageData, rows: Rows) -> TablePreparation | ImagePreparation:
+    """The preparation of one modality, from the rows of training patients."""
+    return fit_table(name, data, rows) if isinstance(data, TableData) else fit_image(data, rows)

@@ -1,0 +1,418 @@
+"""FusionModel: fit, predict, save and load, in scikit-learn's manner."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from pydantic import TypeAdapter
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from torch import nn
+
+from fusiondx import choices, saving
+from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec
+from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
+from fusiondx.core.settings import parse
+from fusiondx.core.spec import Spec
+from fusiondx.core.targets import Classes, Survival, TargetSpec, TargetValues
+from fusiondx.data import preprocess
+from fusiondx.data.batches import Batches, shape_of
+from fusiondx.data.cohort import Cohort
+from fusiondx.data.preprocess import ImagePreparation, Preparation, TablePreparation
+from fusiondx.encoders import DEFAULT as encoder_defaults
+from fusiondx.encoders import AnyEncoder
+from fusiondx.errors import ConfigError, DataError, FusionDxWarning, RunError, counted, did_you_mean, listed
+from fusiondx.fusion import AnyFusion
+from fusiondx.heads import DEFAULT as head_defaults
+from fusiondx.heads import AnyHead
+from fusiondx.network import Network
+from fusiondx.training import Training, train
+
+PREDICT_SIZE = 256
+"""Patients per batch when predicting."""
+
+Ints = npt.NDArray[np.int64]
+Specs = tuple[dict[str, EncoderSpec], FusionSpec, dict[str, HeadSpec]]
+
+
+class FusionModel(BaseEstimator):
+    """One model over all modalities of a cohort, for all its targets.
+
+    Parameters
+    ----------
+    encoders:
+        Spec or its name by modality name. Modalities left out get the default of their kind.
+    fusion:
+        Spec or its name: ``concat`` and ``gated`` are early, ``mean`` is late.
+    heads:
+        Spec or its name by target name. Targets left out get the default of their kind.
+    dim:
+        Width of tokens and opinions.
+    training:
+        `Training` settings; left out, the defaults.
+    seed:
+        Same seed, same cohort, same machine: same numbers.
+
+    After `fit`: `networks_` (one per member), `preparations_`, `targets_`, `history_` (one row per member and epoch),
+    `cohort_` (the training patients).
+    """
+
+    def __init__(
+        self,
+        encoders: Mapping[str, Any] | None = None,
+        fusion: Any = "gated",
+        heads: Mapping[str, Any] | None = None,
+        dim: int = 64,
+        training: Training | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.encoders = encoders
+        self.fusion = fusion
+        self.heads = heads
+        self.dim = dim
+        self.training = training
+        self.seed = seed
+
+    # -- fitting ------------------------------------------------------------------------------------------------
+
+    def fit(self, cohort: Cohort, y: Any = None) -> Self:
+        """Train on all patients of `cohort`.
+
+        `y`, when given, replaces the values of the first target: that is how scikit-learn hands labels over.
+        Raises `DataError` for a cohort that cannot be learnt from and `ConfigError` for settings that do not fit it.
+        """
+        if y is not None:
+            cohort = cohort.with_target(next(iter(cohort.targets)), y)
+        check_learnable(cohort)
+        training = self.training or Training()
+        self.preparations_ = prepare(cohort)
+        self.kinds_ = {name: cohort.modalities[name].spec.kind for name in self.preparations_}
+        self.targets_ = {name: no_values(values.spec, values.classes) for name, values in cohort.targets.items()}
+        specs = self._specs()
+        parts = cohort.folds(round(1 / training.validation), seed=self.seed) if training.validation else []
+        self.networks_, histories = [], []
+        for member in range(training.members):
+            inside, outside = parts[member % len(parts)] if parts else (np.arange(len(cohort)), None)
+            network, history = self._train(specs, cohort, inside, outside, member)
+            self.networks_.append(network)
+            histories.append(history.assign(member=member))
+        self.history_ = pd.concat(histories, ignore_index=True)
+        self.cohort_ = cohort
+        for name, answers in self._answers(cohort).items():
+            for network in self.networks_:
+                network.heads[name].settle(answers, cohort.targets[name])
+        return self
+
+    def _train(
+        self, specs: Specs, cohort: Cohort, inside: Ints, outside: Ints | None, member: int
+    ) -> tuple[Network, pd.DataFrame]:
+        """One member: its own seed, and where there is one its own validation part."""
+        training = self.training or Training()
+        seed = int(np.random.SeedSequence((self.seed, member)).generate_state(1)[0])
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = self._build(*specs, cohort.targets)
+            batches = Batches(
+                cohort[inside], self.preparations_, training.batch_size, seed=seed, augment=training.augment
+            )
+            held_out = None if outside is None else Batches(cohort[outside], self.preparations_, PREDICT_SIZE)
+            return network, train(network, training, batches, held_out)
+
+    def _specs(self) -> tuple[dict[str, EncoderSpec], FusionSpec, dict[str, HeadSpec]]:
+        """The specs in force: defaults filled in, and checked against the modalities and targets at hand."""
+        given, asked = self.encoders or {}, self.heads or {}
+        refuse_unknown("encoders", given, "modality", list(self.kinds_))
+        refuse_unknown("heads", asked, "target", list(self.targets_))
+        encoders = {
+            name: choices.encoder(given.get(name, encoder_defaults[kind]), f"encoders.{name}")
+            for name, kind in self.kinds_.items()
+        }
+        for name, spec in encoders.items():
+            kind = shape_of(self.preparations_[name]).kind
+            if kind not in spec.accepts:
+                raise ConfigError(f"encoders.{name}: {spec} reads {listed(spec.accepts)}, but '{name}' is a {kind}.")
+        heads = {
+            name: choices.head(asked.get(name, head_defaults[target.spec.kind]), f"heads.{name}")
+            for name, target in self.targets_.items()
+        }
+        for name, answer in heads.items():
+            kind = self.targets_[name].spec.kind
+            if answer.answers != kind:
+                raise ConfigError(
+                    f"heads.{name}: {answer} answers '{answer.answers}', but '{name}' is of kind '{kind}'."
+                )
+        return encoders, choices.fusion(self.fusion), heads
+
+    def _build(
+        self,
+        encoders: Mapping[str, EncoderSpec],
+        fusion: FusionSpec,
+        heads: Mapping[str, HeadSpec],
+        targets: Mapping[str, TargetValues],
+    ) -> Network:
+        return Network(
+            {name: spec.build(shape_of(self.preparations_[name]), self.dim) for name, spec in encoders.items()},
+            fusion.build(tuple(encoders), self.dim),
+            {name: spec.build(targets[name], self.dim) for name, spec in heads.items()},
+            (self.training or Training()).modality_dropout,
+        )
+
+    # -- predicting ---------------------------------------------------------------------------------------------
+
+    def predict(self, cohort: Cohort) -> dict[str, Prediction]:
+        """Predictions by target name, for every patient, whatever modalities they lack.
+
+        Raises `NotFittedError` before `fit`, `DataError` when a table lacks columns the model was trained on.
+        """
+        answers = self._answers(cohort)
+        return {name: self.networks_[0].heads[name].predict(a, cohort.ids) for name, a in answers.items()}
+
+    def predict_proba(self, cohort: Cohort, target: str | None = None) -> npt.NDArray[np.floating[Any]]:
+        """Class probabilities, shape ``(patients, classes)``, of the only diagnosis or of `target`."""
+        prediction = self.predict(cohort)[self._target("classes", target)]
+        assert isinstance(prediction, ClassPrediction)
+        return prediction.probability
+
+    def predict_risk(self, cohort: Cohort, target: str | None = None) -> npt.NDArray[np.floating[Any]]:
+        """Log hazards, shape ``(patients,)``, of the only prognosis or of `target`; higher is worse."""
+        return self._survival(cohort, target).risk
+
+    def predict_survival(
+        self, cohort: Cohort, times: npt.ArrayLike, target: str | None = None
+    ) -> npt.NDArray[np.floating[Any]]:
+        """Probability to be event-free beyond each of `times` (in the target's unit), shape ``(patients, times)``."""
+        return self._survival(cohort, target).survival(times)
+
+    def embed(self, cohort: Cohort) -> npt.NDArray[np.floating[Any]]:
+        """One vector per patient: the mean opinion; members side by side. Shape ``(patients, members * dim)``."""
+        batches = self._batches(cohort)
+        with torch.inference_mode():
+            parts = [
+                torch.cat([network.opinions(batch).mean() for batch in batches]).numpy() for network in self.networks_
+            ]
+        return np.concatenate(parts, axis=1)
+
+    def score(self, cohort: Cohort, y: Any = None) -> float:
+        """AUROC, concordance index or R squared of the first target: higher is better.
+
+        Raises `DataError` where these patients cannot give it.
+        """
+        from fusiondx.evaluation.score import score_one
+
+        name = next(iter(self._fitted().targets_))
+        values = (cohort if y is None else cohort.with_target(name, y)).targets[name]
+        return score_one(self.predict(cohort)[name], values)
+
+    @property
+    def parameters_(self) -> int:
+        """Trainable parameters, all members together."""
+        return sum(p.numel() for network in self._fitted().networks_ for p in network.parameters() if p.requires_grad)
+
+    def _fitted(self) -> Self:
+        if not hasattr(self, "networks_"):
+            raise NotFittedError("This FusionModel is not fitted yet. Call fit(cohort) first, or FusionModel.load.")
+        return self
+
+    def _batches(self, cohort: Cohort) -> Batches:
+        self._fitted()
+        if not len(cohort):
+            raise DataError("There are no patients to predict: the cohort is empty.")
+        strangers = [name for name in cohort.modalities if name not in self.preparations_]
+        if strangers:
+            warn(f"The model was not trained on {listed(strangers)}: ignored for {counted(len(cohort), 'patient')}.")
+        for name, preparation in self.preparations_.items():
+            if isinstance(preparation, TablePreparation) and name in cohort.modalities:
+                modality = cohort.modalities[name]
+                for column, count in preparation.unseen(
+                    modality.data, modality.locate(np.arange(len(cohort)))[1]
+                ).items():
+                    warn(
+                        f"'{name}': {counted(count, 'patient')} with a category of '{column}' that training never saw; "
+                        "treated as unknown."
+                    )
+        return Batches(cohort.select(targets=[]), self.preparations_, PREDICT_SIZE)
+
+    def _answers(self, cohort: Cohort) -> dict[str, npt.NDArray[Any]]:
+        """Raw answers by target, averaged over members."""
+        batches = self._batches(cohort)
+        with torch.inference_mode():
+            passes = [[network.eval()(batch) for network in self.networks_] for batch in batches]
+        return {
+            name: torch.cat([torch.stack([a[name] for a in members]).mean(dim=0) for members in passes]).numpy()
+            for name in self.targets_
+        }
+
+    def _survival(self, cohort: Cohort, target: str | None) -> SurvivalPrediction:
+        prediction = self.predict(cohort)[self._target("survival", target)]
+        assert isinstance(prediction, SurvivalPrediction)
+        return prediction
+
+    def _target(self, kind: str, name: str | None) -> str:
+        of_kind = [n for n, t in self._fitted().targets_.items() if t.spec.kind == kind]
+        if name is None and len(of_kind) == 1:
+            return of_kind[0]
+        if name in of_kind:
+            return str(name)
+        asked = "none was named" if name is None else f"'{name}' was asked for"
+        raise ConfigError(
+            f"This needs one target of kind '{kind}'; {asked}. The model has: {listed(of_kind) or 'none'}."
+        )
+
+    # -- saving -------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Write ``weights.safetensors`` and ``model.json`` into `folder`, all or nothing.
+
+        Raises `RunError` if the folder exists (unless `overwrite`) and `ConfigError` for components of your own, which
+        a reader of JSON could not build.
+        """
+        encoders, fusion, heads = self._fitted()._specs()
+        description = {
+            "encoders": {n: choices.dumped(s, AnyEncoder, f"encoders.{n}") for n, s in encoders.items()},
+            "fusion": choices.dumped(fusion, AnyFusion, "fusion"),
+            "heads": {n: choices.dumped(s, AnyHead, f"heads.{n}") for n, s in heads.items()},
+            "dim": self.dim,
+            "training": TypeAdapter(Training).dump_python(self.training or Training(), mode="json"),
+            "seed": self.seed,
+            "kinds": dict(self.kinds_),
+            "preparations": TypeAdapter(dict[str, Preparation]).dump_python(self.preparations_, mode="json"),
+            "targets": {
+                n: {"spec": TypeAdapter(TargetSpec).dump_python(t.spec, mode="json"), "classes": list(t.classes)}
+                for n, t in self.targets_.items()
+            },
+            "history": json.loads(self.history_.to_json(orient="list")),
+        }
+        saving.write(Path(folder), description, nn.ModuleList(self.networks_).state_dict(), overwrite)
+        return Path(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """A model saved by `save`. Nothing in the folder can run code. Raises `RunError` where it is not whole."""
+        saved, weights = saving.read(Path(folder))
+        where = str(Path(folder) / saving.DESCRIPTION)
+        try:
+            model = cls(
+                encoders=parse(dict[str, AnyEncoder], saved["encoders"], f"{where}: encoders"),
+                fusion=parse(AnyFusion, saved["fusion"], f"{where}: fusion"),
+                heads=parse(dict[str, AnyHead], saved["heads"], f"{where}: heads"),
+                dim=saved["dim"],
+                training=parse(Training, saved["training"], f"{where}: training"),
+                seed=saved["seed"],
+            )
+            model.kinds_ = saved["kinds"]
+            model.preparations_ = parse(dict[str, Preparation], saved["preparations"], f"{where}: preparations")
+            model.targets_ = {
+                name: no_values(parse(TargetSpec, t["spec"], f"{where}: targets.{name}"), tuple(t["classes"]))
+                for name, t in saved["targets"].items()
+            }
+            model.history_ = pd.DataFrame(saved["history"])
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{where} lacks {error} or holds something else in its place.") from error
+        specs = model._specs()
+        model.networks_ = [model._build(*specs, model.targets_).eval() for _ in range(model.training.members)]
+        saving.fill(nn.ModuleList(model.networks_), weights, Path(folder))
+        return model
+
+    # -- scikit-learn -------------------------------------------------------------------------------------------
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, also nested: ``fusion="gated"``, ``fusion__dropout=0.3``, ``encoders__omics="snn"``."""
+        for name, value in params.items():
+            own, _, inner = name.partition("__")
+            if own not in self.get_params(deep=False):
+                raise ValueError(f"FusionModel has no parameter '{own}'.{did_you_mean(own, self._get_param_names())}")
+            setattr(self, own, changed(getattr(self, own), inner.split("__"), value, own) if inner else value)
+        return self
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name; with `deep` also those inside: ``fusion__dropout``, ``encoders__omics__hidden``."""
+        params = dict(super().get_params(deep=False))
+        return params | inner_params(params) if deep else params
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if all(choices.head(h, "heads").answers == "classes" for h in (self.heads or {}).values()):
+            tags.estimator_type = "classifier"  # so that scikit-learn stratifies its folds by label
+        return tags
+
+
+def prepare(cohort: Cohort) -> dict[str, TablePreparation | ImagePreparation]:
+    """Preparations of all modalities that some patient has, fitted on this cohort."""
+    prepared = {}
+    for name, modality in cohort.modalities.items():
+        _, rows = modality.locate(np.arange(len(cohort)))
+        if len(rows):
+            prepared[name] = preprocess.fit(name, modality.data, rows)
+        else:
+            warn(f"No training patient has '{name}': not used.")
+    if not prepared:
+        raise DataError("No training patient has any modality. Check the ids and files of the cohort.")
+    return prepared
+
+
+def check_learnable(cohort: Cohort) -> None:
+    """Refuse a cohort without patients, modalities, targets, or something to learn in each target."""
+    if not len(cohort):
+        raise DataError("The cohort is empty: there are no patients to train on.")
+    if not cohort.modalities or not cohort.targets:
+        lacking = "modalities" if not cohort.modalities else "targets"
+        raise DataError(f"The cohort has no {lacking}. Declare at least one.")
+    for name in cohort.modalities:
+        if "." in name or hasattr(nn.ModuleDict(), name):
+            raise DataError(f"A modality cannot be called '{name}' (dots and names of dictionary methods are taken).")
+    for name, values in cohort.targets.items():
+        strata = np.unique(values.strata[values.known])
+        if isinstance(values.spec, Survival) and not (strata == 1).any():
+            raise DataError(f"Target '{name}' has no events among {counted(int(values.known.sum()), 'patient')}.")
+        if isinstance(values.spec, Classes) and len(strata) < 2:
+            raise DataError(f"Target '{name}' has fewer than two classes among the training patients.")
+        if not values.known.any():
+            raise DataError(f"Target '{name}' is unknown for every training patient.")
+
+
+def refuse_unknown(setting: str, given: Mapping[str, Any], noun: str, known: list[str]) -> None:
+    """Raise `ConfigError` for a setting about a modality or target that is not there."""
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"{setting}: the cohort has no {noun} '{name}'.{did_you_mean(name, known)}")
+
+
+def no_values(spec: Any, classes: tuple[str, ...]) -> TargetValues:
+    """A target without patients: its question, not its answers."""
+    names = {"classes": ("label",), "survival": ("time", "event"), "number": ("value",)}[spec.kind]
+    return TargetValues(spec, {name: np.zeros(0) for name in names}, np.zeros(0, dtype=bool), classes)
+
+
+def inner_params(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings inside specs and mappings, as ``outer__inner``."""
+    found: dict[str, Any] = {}
+    for name, value in params.items():
+        if prefix:
+            found[f"{prefix}{name}"] = value
+        inside = value if isinstance(value, Mapping) else value.get_params() if isinstance(value, Spec) else {}
+        found |= inner_params(inside, f"{prefix}{name}__")
+    return found
+
+
+def changed(value: Any, path: list[str], new: Any, where: str) -> Any:
+    """`value`, a mapping or a spec, with the setting at `path` replaced; the original stays as it was."""
+    if not path:
+        return new
+    name, *rest = path
+    if isinstance(value, Mapping):
+        return {**value, name: changed(value.get(name), rest, new, f"{where}__{name}")}
+    if isinstance(value, Spec) and name in value.get_params():
+        return value.replace(**{name: changed(value.get_params()[name], rest, new, f"{where}__{name}")})
+    raise ValueError(f"{where} has no parameter '{name}'. Give {where} as a spec, such as fusion=Gated(), to set it.")
+
+
+def warn(message: str) -> None:
+    warnings.warn(message, FusionDxWarning, stacklevel=4)
