@@ -1,0 +1,114 @@
+"""How well a score tells patients apart: AUROC, average precision, concordance.
+
+Every metric takes ``counts``, shape ``(..., patients)``: how often each patient is there (once, when left out). It
+sorts once and returns one value for each set of counts, shape ``(...)``: NaN where these patients cannot give it.
+Scores are compared exactly, without a tolerance, so only their order matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusiondx.evaluation.ratio import mean_of_defined, ratio
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.floating[Any]]
+Metric = Callable[[Array, Array, Array | None], Floats]
+
+
+def auroc(score: Array, positive: Array, counts: Array | None = None) -> Floats:
+    """Probability that a positive patient scores above a negative one, ties counting half (Hanley & McNeil 1982)."""
+    positives, negatives = _by_score(score, positive, counts)
+    below = np.cumsum(negatives, axis=-1) - negatives / 2
+    pairs = positives.sum(axis=-1) * negatives.sum(axis=-1)
+    return ratio((positives * below).sum(axis=-1), pairs)
+
+
+def average_precision(score: Array, positive: Array, counts: Array | None = None) -> Floats:
+    """Precision averaged over the positive patients, from the highest score down, without interpolation.
+
+    Its no-skill value is the prevalence. Undefined without a negative patient too: there is nothing to tell apart.
+    """
+    positives, negatives = _by_score(-score, positive, counts)
+    found = np.cumsum(positives, axis=-1)
+    flagged = found + np.cumsum(negatives, axis=-1)
+    precision = np.divide(found, flagged, out=np.zeros_like(found), where=flagged > 0)
+    both = np.where(negatives.sum(axis=-1) > 0, found[..., -1], 0.0)
+    return ratio((positives * precision).sum(axis=-1), both)
+
+
+def one_vs_rest(metric: Metric, probability: Array, label: Array, counts: Array | None = None) -> Floats:
+    """Mean of a binary `metric` over classes, each against the rest; classes that cannot give it are left out."""
+    classes = range(probability.shape[1])
+    return mean_of_defined(np.stack([metric(probability[:, k], label == k, counts) for k in classes], axis=-1))
+
+
+def concordance(risk: Array, time: Array, event: Array, counts: Array | None = None) -> Floats:
+    """Harrell's concordance index (Harrell et al. 1996); higher `risk` should mean an earlier event.
+
+    Two patients are comparable when the one with the shorter time had the event; also when the other was censored
+    at that very time, but not when both had the event then. Equal risks count half. O(n log n) per set of counts.
+    """
+    order = np.lexsort((event, -time))  # latest first; at equal times censored patients before events
+    risk, event = risk[order], event[order].astype(bool)
+    given = np.ones(len(order)) if counts is None else np.asarray(counts, dtype=np.float64)
+    weight = given.reshape(-1, len(order)).T[order]
+
+    # Whom an event is comparable with are then the `outlived` patients that stand before all events at its time
+    time = time[order]
+    first = np.r_[True, (time[1:] != time[:-1]) | (event[1:] != event[:-1])][: len(order)]
+    outlived = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))[event]
+    total = np.concatenate([np.zeros((1, weight.shape[1])), np.cumsum(weight, axis=0)])
+    comparable = np.einsum("ij,ij->j", weight[event], total[outlived])
+    concordant = np.einsum("ij,ij->j", weight[event], _lower(risk, risk[event], outlived, weight))
+    return ratio(concordant, comparable).reshape(given.shape[:-1])
+
+
+def roc_curve(score: Array, positive: Array) -> tuple[Floats, Floats, Floats]:
+    """False positive rate, true positive rate and threshold of each point of the ROC curve, from (0, 0) to (1, 1).
+
+    A patient is called positive when its score reaches the threshold. Rates are NaN where there is no such patient.
+    """
+    thresholds = np.unique(score)[::-1]
+    positives, negatives = _by_score(-score, positive, None)
+    found, false = (np.concatenate([[0.0], np.cumsum(group)]) for group in (positives, negatives))
+    rates = [ratio(group, np.full(group.shape, group[-1])) for group in (false, found)]
+    return rates[0], rates[1], np.concatenate([[np.inf], thresholds])
+
+
+def _by_score(score: Array, positive: Array, counts: Array | None) -> tuple[Floats, Floats]:
+    """Positive and negative patients at each distinct score, ascending; both of shape ``(..., scores)``."""
+    order = np.argsort(score, kind="stable")
+    weight = np.ones(len(order)) if counts is None else np.asarray(counts, dtype=np.float64)[..., order]
+    ranked = score[order]
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]][: len(order)])
+    positives = np.add.reduceat(weight * positive[order], starts, axis=-1)
+    return positives, np.add.reduceat(weight, starts, axis=-1) - positives
+
+
+def _lower(risk: Floats, mine: Floats, prefix: Array, weight: Floats) -> Floats:
+    """For each query q: the weight of the first ``prefix[q]`` patients whose risk is below ``mine[q]``, half if equal.
+
+    A wavelet matrix (Claude & Navarro 2012): patients in ascending risk are split by their position's bits, highest
+    first. Where a query's prefix has that bit, all patients of its node without the bit stand inside the prefix.
+    Only sums depend on `weight`, shape ``(patients, sets)``; so does the result, ``(queries, sets)``.
+    """
+    position = np.argsort(risk, kind="stable")
+    ascending = risk[position]
+    below, up_to = (np.searchsorted(ascending, mine, side=side) for side in ("left", "right"))
+    bounds = np.stack([np.zeros_like(below), below, up_to])  # each query's node, cut at its risk
+    result = np.zeros((len(mine), weight.shape[1]))
+    for bit in reversed(range(len(risk).bit_length())):
+        without = (position >> bit) & 1 == 0
+        before = np.concatenate([[0], np.cumsum(without)])
+        whole = (prefix >> bit) & 1 == 1
+        start, lower, equal = before[bounds]
+        total = np.concatenate([np.zeros((1, weight.shape[1])), np.cumsum(weight[position[without]], axis=0)])
+        result[whole] += (total[lower[whole]] + total[equal[whole]]) / 2 - total[start[whole]]
+        bounds = np.where(whole, before[-1] + bounds - before[bounds], before[bounds])
+        position = np.concatenate([position[without], position[~without]])
+    return result

@@ -1,0 +1,102 @@
+"""The metrics there are, and those that fit a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
+from fusiondx.core.targets import TargetValues
+from fusiondx.evaluation import classification, deviation, discrimination
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.floating[Any]]
+Kind = Literal["classes", "survival", "number"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a metric is called, and how to read it."""
+
+    title: str
+    kind: Kind
+    """The kind of target it judges."""
+    higher_is_better: bool = True
+
+
+METRICS: Mapping[str, Metric] = {
+    "auroc": Metric("AUROC", "classes"),
+    "average_precision": Metric("Average precision", "classes"),
+    "accuracy": Metric("Accuracy", "classes"),
+    "balanced_accuracy": Metric("Balanced accuracy", "classes"),
+    "recall": Metric("Recall", "classes"),
+    "precision": Metric("Precision", "classes"),
+    "f1": Metric("F1", "classes"),
+    "c_index": Metric("Harrell's C-index", "survival"),
+    "mse": Metric("Mean squared error", "number", higher_is_better=False),
+    "mae": Metric("Mean absolute error", "number", higher_is_better=False),
+    "r2": Metric("R²", "number"),
+}
+"""By name; the first of each kind is the primary one."""
+
+KINDS: Mapping[type[Prediction], Kind] = {
+    ClassPrediction: "classes",
+    SurvivalPrediction: "survival",
+    NumberPrediction: "number",
+}
+
+
+def metrics_for(about: Prediction | type[Prediction] | TargetValues) -> tuple[str, ...]:
+    """Names of the metrics that fit a prediction or a target."""
+    if isinstance(about, TargetValues):
+        kind: Kind = about.spec.kind
+    else:
+        kind = KINDS[about if isinstance(about, type) else type(about)]
+    return tuple(name for name, metric in METRICS.items() if metric.kind == kind)
+
+
+def primary_metric(about: Prediction | type[Prediction] | TargetValues) -> str:
+    """The metric to look at first: ``auroc``, ``c_index`` or ``mse``."""
+    return metrics_for(about)[0]
+
+
+def measure(prediction: Prediction, truth: TargetValues, counts: Array | None = None) -> dict[str, Floats]:
+    """Every fitting metric, by name, of patients whose truth is known; NaN where they cannot give it.
+
+    ``counts``, shape ``(..., patients)``, says how often each patient is there; values have shape ``(...)``.
+    """
+    if isinstance(prediction, ClassPrediction):
+        return _classes(prediction, truth.fields["label"].astype(np.int64), counts)
+    if isinstance(prediction, SurvivalPrediction):
+        outcome = truth.fields["time"], truth.fields["event"]
+        return {"c_index": discrimination.concordance(prediction.risk, *outcome, counts)}
+    assert isinstance(prediction, NumberPrediction)
+    given = prediction.value, truth.fields["value"], counts
+    return {
+        "mse": deviation.mean_squared_error(*given),
+        "mae": deviation.mean_absolute_error(*given),
+        "r2": deviation.r_squared(*given),
+    }
+
+
+def _classes(prediction: ClassPrediction, label: Array, counts: Array | None) -> dict[str, Floats]:
+    confusion = classification.confusion_matrix(label, prediction.label, len(prediction.classes), counts)
+    return {
+        "auroc": _ranked(discrimination.auroc, prediction.probability, label, counts),
+        "average_precision": _ranked(discrimination.average_precision, prediction.probability, label, counts),
+        "accuracy": classification.accuracy(confusion),
+        "balanced_accuracy": classification.balanced_accuracy(confusion),
+        "recall": classification.recall(confusion),
+        "precision": classification.precision(confusion),
+        "f1": classification.f1(confusion),
+    }
+
+
+def _ranked(metric: discrimination.Metric, probability: Floats, label: Array, counts: Array | None) -> Floats:
+    if probability.shape[1] == 2:
+        return metric(probability[:, 1], label == 1, counts)
+    return discrimination.one_vs_rest(metric, probability, label, counts)

@@ -1,0 +1,212 @@
+"""Judge predictions: metrics with patient-level bootstrap intervals, over one or several held-out sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
+from fusiondx.core.targets import TargetValues
+from fusiondx.errors import ConfigError, DataError, counted, did_you_mean, listed
+from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
+from fusiondx.evaluation.metrics import measure, metrics_for
+from fusiondx.evaluation.ratio import mean_of_defined
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.floating[Any]]
+Part = tuple[Prediction, TargetValues]
+"""One held-out set: predictions and truths of the same patients in the same order."""
+
+
+def score(parts: Sequence[Part], *, replicates: int = 1000, seed: int = 0) -> tuple[Outcome, ...]:
+    """Every metric that fits the predictions, each with a 95 % interval, over one or several held-out sets.
+
+    Of several parts (folds, maybe repeated) the value is the mean over those in which the metric is defined. The
+    interval is a percentile bootstrap of patients (Efron & Tibshirani 1993): each replicate draws patient ids once
+    from the union of all parts and applies their multiplicities in every part, so a patient who is in several parts
+    comes and goes as one. Models stay as trained: the interval speaks of the patients judged, not of training again.
+    Patients whose truth is unknown are left out.
+
+    Raises `DataError` for predictions that are not finite, that do not match the truths, or of mixed kinds, and
+    `ConfigError` for fewer than one replicate.
+    """
+    trial = _Trial.of(parts)
+    values = trial.values(parts)
+    resampled = [trial.values(parts, counts) for counts in trial.resamples(replicates, seed)]
+    return tuple(
+        trial.outcome(name, values[name], np.concatenate([block[name] for block in resampled]))
+        for name in metrics_for(parts[0][0])
+    )
+
+
+def difference(
+    parts_a: Sequence[Part], parts_b: Sequence[Part], metric: str, *, replicates: int = 1000, seed: int = 0
+) -> Outcome:
+    """`metric` of a minus that of b on the same patients, with a paired 95 % interval: the same resamples for both.
+
+    Raises `DataError` where ids or truths differ, `ConfigError` for a metric that does not fit, else as `score`.
+    """
+    trial = _Trial.of(parts_a)
+    _Trial.of(parts_b)
+    _require_paired(parts_a, parts_b)
+    if metric not in (known := metrics_for(parts_a[0][0])):
+        raise ConfigError(f"No metric '{metric}' for such predictions.{did_you_mean(metric, known)}")
+
+    def gap(counts: Floats | None = None) -> Floats:
+        return trial.values(parts_a, counts)[metric] - trial.values(parts_b, counts)[metric]
+
+    resampled = np.concatenate([gap(counts) for counts in trial.resamples(replicates, seed)])
+    return trial.outcome(metric, gap(), resampled, what="paired difference; ")
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Who is judged: the patients of all parts whose truth is known, each once."""
+
+    kind: type[Prediction]
+    rows: tuple[Array, ...]
+    """Per part: its rows whose truth is known."""
+    places: tuple[Array, ...]
+    """Per part: the patient, among all, that each such row is."""
+    happened: Array | None
+    """Per patient: whether the event came, or the class is the positive one; None where neither makes sense."""
+    patients: int
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> _Trial:
+        if not parts:
+            raise DataError("There is nothing to judge: no held-out set was given.")
+        for prediction, truth in parts:
+            _check(prediction, truth, parts[0][0])
+        rows = tuple(np.flatnonzero(truth.known) for _, truth in parts)
+        ids = [prediction.ids[row].astype(str) for (prediction, _), row in zip(parts, rows, strict=True)]
+        # Sorted, so that the interval does not depend on the order of rows
+        names, first, place = np.unique(np.concatenate(ids), return_index=True, return_inverse=True)
+        ends = np.cumsum([len(row) for row in rows])[:-1]
+        marks = [_happened(*part) for part in parts]
+        happened = None
+        if not any(mark is None for mark in marks):
+            happened = np.concatenate([m[row] for m, row in zip(marks, rows, strict=True) if m is not None])[first]
+        return cls(type(parts[0][0]), rows, tuple(np.split(place, ends)), happened, len(names))
+
+    def values(self, parts: Sequence[Part], counts: Floats | None = None) -> dict[str, Floats]:
+        """Each metric part by part, the last axis; before it, the axes of `counts`, ``(replicates, patients)``."""
+        empty = {name: np.full(() if counts is None else len(counts), np.nan) for name in metrics_for(self.kind)}
+        each = [
+            measure(prediction.take(row), truth[row], None if counts is None else counts[:, place])
+            if len(row)
+            else empty
+            for (prediction, truth), row, place in zip(parts, self.rows, self.places, strict=True)
+        ]
+        return {name: np.stack([metrics[name] for metrics in each], axis=-1) for name in empty}
+
+    def resamples(self, replicates: int, seed: int) -> Iterator[Floats]:
+        """How often each patient is drawn, ``(replicates, patients)``, in blocks that fit a processor's cache."""
+        if replicates < 1:
+            raise ConfigError(f"replicates is {replicates}. Give at least 1.")
+        rng, size = np.random.default_rng(seed), max(16, 200_000 // max(self.patients, 1))
+        for start in range(0, replicates, size):
+            block = min(size, replicates - start)
+            drawn = rng.integers(max(self.patients, 1), size=(block, self.patients))
+            cell = (drawn + self.patients * np.arange(block)[:, None]).ravel()
+            yield np.bincount(cell, minlength=block * self.patients).reshape(block, -1).astype(np.float64)
+
+    def outcome(self, metric: str, values: Floats, resampled: Floats, what: str = "") -> Outcome:
+        """The mean of `values`, ``(parts,)``, with the quantiles of that of `resampled`, ``(replicates, parts)``."""
+        defined = ~np.isnan(values)
+        if not defined.any():
+            return Undefined(metric, self._reason(), self.patients, self._events(np.arange(self.patients)))
+        means = mean_of_defined(resampled)
+        usable = means[~np.isnan(means)]
+        who = np.unique(np.concatenate([place for place, use in zip(self.places, defined, strict=True) if use]))
+        if not len(usable):
+            return Undefined(metric, "no resample of the patients allows it", len(who), self._events(who))
+        low, high = (float(bound) for bound in np.quantile(usable, [0.025, 0.975]))
+        method = what + _method(defined, len(usable), len(means))
+        return Estimate(metric, float(mean_of_defined(values)), low, high, len(who), self._events(who), method)
+
+    def _events(self, who: Array) -> int | None:
+        return None if self.happened is None else int(self.happened[who].sum())
+
+    def _reason(self) -> str:
+        among = counted(self.patients, "patient")
+        event, other, few = _LACKS[self.kind]
+        events = self._events(np.arange(self.patients))
+        if not self.patients:
+            return "no patient whose truth is known"
+        if events == 0:
+            return f"no {event} among {among}"
+        if events == self.patients and other:
+            return f"no {other} among {among}"
+        return f"{few} among {among}" if len(self.rows) == 1 else f"{few} in any of {len(self.rows)} folds"
+
+
+_LACKS: dict[type[Prediction], tuple[str, str, str]] = {
+    ClassPrediction: ("positive patients", "negative patients", "no two classes"),
+    SurvivalPrediction: ("events", "", "no two comparable patients"),
+    NumberPrediction: ("", "", "no two different true values"),
+}
+
+
+def _method(defined: npt.NDArray[np.bool_], usable: int, replicates: int) -> str:
+    several = f"mean over {defined.sum()} of {len(defined)} folds; " if len(defined) > 1 else ""
+    lost = f", {replicates - usable} of them undefined and left out" if usable < replicates else ""
+    return f"{several}95 % percentile bootstrap of patients, {counted(replicates, 'replicate')}{lost}"
+
+
+def _happened(prediction: Prediction, truth: TargetValues) -> Array | None:
+    if isinstance(prediction, SurvivalPrediction):
+        return truth.fields["event"].astype(bool)
+    if isinstance(prediction, ClassPrediction) and len(prediction.classes) == 2:
+        return np.asarray(truth.fields["label"] == 1)
+    return None
+
+
+def _check(prediction: Prediction, truth: TargetValues, first: Prediction) -> None:
+    if type(prediction) is not type(first) or metrics_for(prediction) != metrics_for(truth):
+        raise DataError("Predictions and truths of different kinds were given. Judge one target at a time.")
+    if len(prediction) != len(truth):
+        raise DataError(
+            f"{counted(len(prediction), 'prediction')} for {counted(len(truth), 'truth')}. Pass the same patients."
+        )
+    if isinstance(prediction, ClassPrediction) and prediction.classes != truth.classes:
+        raise DataError("The classes predicted are not those of the truths, or in another order. Predict the same.")
+    answer = _answer(prediction)
+    unusable = truth.known & ~np.isfinite(answer.reshape(len(answer), -1)).all(axis=1)
+    if unusable.any():
+        who = f"{counted(int(unusable.sum()), 'patient')}: {listed(prediction.ids[unusable])}"
+        raise DataError(f"The prediction is not a finite number for {who}. Check the model's training.")
+    ids, times = np.unique(prediction.ids.astype(str), return_counts=True)
+    if (times > 1).any():
+        raise DataError(f"Patients twice in one held-out set: {listed(ids[times > 1])}. Keep one prediction of each.")
+
+
+def _answer(prediction: Prediction) -> Floats:
+    if isinstance(prediction, ClassPrediction):
+        return prediction.probability
+    if isinstance(prediction, SurvivalPrediction):
+        return prediction.risk
+    assert isinstance(prediction, NumberPrediction)
+    return prediction.value
+
+
+def _require_paired(parts_a: Sequence[Part], parts_b: Sequence[Part]) -> None:
+    if len(parts_a) != len(parts_b):
+        raise DataError(f"{len(parts_a)} held-out sets against {len(parts_b)}. Compare models on the same folds.")
+    for number, ((a, true_a), (b, true_b)) in enumerate(zip(parts_a, parts_b, strict=True), start=1):
+        if not np.array_equal(a.ids.astype(str), b.ids.astype(str)):
+            odd = sorted({*map(str, a.ids)} ^ {*map(str, b.ids)})
+            how = f"{counted(len(odd), 'patient')} in one only: {listed(odd)}" if odd else "another order"
+            raise DataError(f"Held-out set {number} has other patients in a than in b ({how}). Pass the same.")
+        if type(a) is not type(b) or not _same_truth(true_a, true_b):
+            raise DataError(f"Held-out set {number} has other truths in a than in b. Compare one target at a time.")
+
+
+def _same_truth(a: TargetValues, b: TargetValues) -> bool:
+    return np.array_equal(a.known, b.known) and all(
+        np.array_equal(a.fields[name][a.known], b.fields[name][b.known]) for name in a.fields
+    )
