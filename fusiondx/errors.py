@@ -24,6 +24,10 @@ class RunError(FusionDxError, RuntimeError):
     """A run folder or a saved model cannot be written, read or continued."""
 
 
+class FusionDxWarning(UserWarning):
+    """Something in the data was put right or left out; the result is still sound."""
+
+
 class MissingPackageError(FusionDxError, ImportError):
     """An optional package is absent or does not work on this machine."""
 

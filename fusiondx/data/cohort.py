@@ -1,0 +1,334 @@
+"""Cohort: patients x modalities x targets, joined by patient id."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fusiondx.core.settings import parse
+from fusiondx.core.targets import TargetSpec, TargetValues
+from fusiondx.data import splits
+from fusiondx.data.cohort_file import read_cohort_file
+from fusiondx.data.description import Description, describe_missing, describe_modalities, describe_targets
+from fusiondx.data.images import ImageData
+from fusiondx.data.modalities import Modality, ModalitySpec, Unknown, read_modality
+from fusiondx.data.outcomes import columns_of, flat, read_target, replaced
+from fusiondx.data.reading import (
+    FileSource,
+    FrameSource,
+    Source,
+    labels,
+    need_columns,
+    read_ids,
+    refuse_duplicate_ids,
+    text,
+)
+from fusiondx.data.tables import TableData
+from fusiondx.errors import ConfigError, DataError, FusionDxWarning, counted, did_you_mean, listed
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cohort:
+    """Patients in order, what is known of each, and what is asked.
+
+    Immutable; a subset shares the values of the whole. Images are not read before they are asked for. Being
+    indexable by patient and having a `shape`, a cohort can stand where scikit-learn expects an array of samples.
+    """
+
+    ids: Array
+    """Patient ids, text; shape ``(patients,)``."""
+    modalities: Mapping[str, Modality]
+    targets: Mapping[str, TargetValues]
+    site: Array | None
+    """Where each patient was seen, text, blank where unknown; shape ``(patients,)``."""
+    table: Source
+    """The patient table, of the whole cohort."""
+    position: npt.NDArray[np.int64]
+    """Row of each patient in `table`."""
+    title: str = ""
+
+    @classmethod
+    def read(cls, path: str | Path, data: str | Path | None = None, unknown: Unknown | None = None) -> Cohort:
+        """Read a cohort.yaml; the files it names lie in the folder `data`, or beside it.
+
+        `unknown` "drop" leaves out patients of a modality who are not in the patient table. Raises `ConfigError`
+        for the YAML and `DataError` for what it names.
+        """
+        path = Path(path)
+        file = read_cohort_file(path)
+        folder = _folder(data if data is not None else path.parent)
+        source = FileSource.open(folder, file.patients.file)
+        who, rule = file.patients, unknown or file.patients.unknown
+        return cls._assemble(source, who.id, who.site, file.modalities, file.targets, folder, rule, file.title)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        id: str = "patient_id",
+        modalities: Mapping[str, Any],
+        targets: Mapping[str, Any] | None = None,
+        site: str | None = None,
+        data: str | Path | None = None,
+        unknown: Unknown = "error",
+        title: str = "",
+    ) -> Cohort:
+        """A cohort from a patient table in memory, one row per patient.
+
+        Modalities and targets are specs, or mappings as in YAML. Files and image paths are relative to the folder
+        `data`, the current one by default. Raises `ConfigError` and `DataError` as `read` does.
+        """
+        whole = frame.reset_index() if id not in frame.columns and frame.index.name == id else frame.copy()
+        specs = parse(dict[str, ModalitySpec], dict(modalities), "modalities")
+        asked = parse(dict[str, TargetSpec], dict(targets or {}), "targets")
+        folder = _folder(data if data is not None else ".")
+        return cls._assemble(FrameSource(whole), id, site, specs, asked, folder, unknown, title)
+
+    @classmethod
+    def _assemble(
+        cls,
+        source: Source,
+        id: str,
+        site: str | None,
+        modalities: Mapping[str, Any],
+        targets: Mapping[str, Any],
+        folder: Path,
+        unknown: Unknown,
+        title: str,
+    ) -> Cohort:
+        ids = read_ids(source, id)
+        if not len(ids):
+            raise DataError(f"{source.name} holds no patients. It needs one row per patient.")
+        refuse_duplicate_ids(ids, source.name)
+        read = {n: read_modality(n, s, source, ids, id, folder, unknown) for n, s in modalities.items()}
+        asked = {name: read_target(target, source, ids) for name, target in targets.items()}
+        _warn_of_leaks(read, asked, source.name)
+        sites = _column(source, site) if site else None
+        return cls(ids, read, asked, sites, source, np.arange(len(ids)), title)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(patients, modalities)."""
+        return len(self), len(self.modalities)
+
+    def __getitem__(self, key: Any) -> Cohort:
+        """Some patients, by positions, by a boolean mask or by a slice, in the order asked for.
+
+        Raises `DataError` where a patient is asked for twice: predictions are keyed by patient.
+        """
+        if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:
+            key = key[0]  # what scikit-learn asks of an array of samples
+        chosen = _positions(key, len(self))
+        if len(np.unique(chosen)) < len(chosen):
+            raise DataError("A patient was asked for more than once. Ask for each patient once.")
+        return replace(
+            self,
+            ids=self.ids[chosen],
+            modalities={name: modality.take(chosen) for name, modality in self.modalities.items()},
+            targets={name: values[chosen] for name, values in self.targets.items()},
+            site=None if self.site is None else self.site[chosen],
+            position=self.position[chosen],
+        )
+
+    def __repr__(self) -> str:
+        modalities = ", ".join(f"{name} ({int(m.present.sum())})" for name, m in self.modalities.items())
+        targets = ", ".join(f"{name} ({int(t.known.sum())})" for name, t in self.targets.items())
+        return f"<Cohort of {counted(len(self), 'patient')}: {modalities}; targets: {targets or 'none'}>"
+
+    def take_ids(self, ids: Sequence[str] | Array) -> Cohort:
+        """The patients called `ids`, in that order. Raises `DataError` where one is not here."""
+        asked = pd.Index(np.asarray(ids, dtype=object))
+        at = pd.Index(self.ids).get_indexer(asked)
+        if (at < 0).any():
+            raise DataError(f"{counted(int((at < 0).sum()), 'patient')} not in the cohort: {listed(asked[at < 0])}.")
+        return self[at]
+
+    def select(self, modalities: Sequence[str] | None = None, targets: Sequence[str] | None = None) -> Cohort:
+        """The same patients with only some modalities and targets."""
+        return replace(
+            self,
+            modalities=_only(self.modalities, modalities, "modality"),
+            targets=_only(self.targets, targets, "target"),
+        )
+
+    def with_target(self, name: str, y: npt.ArrayLike) -> Cohort:
+        """The same patients with other values for target `name`, in the form that `y` gives them.
+
+        Raises `DataError` where `y` has another length, or values the target cannot take.
+        """
+        target = _only(self.targets, [name], "target")[name]
+        return replace(self, targets={**self.targets, name: replaced(target, np.asarray(y), self.ids)})
+
+    def y(self, name: str | None = None) -> Array:
+        """A target's values (the first target's) as scikit-learn expects them.
+
+        Labels as text, blank where unknown; numbers, NaN where unknown; or a structured array with the fields
+        ``event`` (bool) and ``time`` (NaN where unknown).
+        """
+        return flat(self._target(name))
+
+    def column(self, name: str) -> Array:
+        """A column of the patient table as text, blank where empty; not an input, for splits and subgroups."""
+        return _column(self.table, name)[self.position]
+
+    @property
+    def pattern(self) -> Array:
+        """The modalities each patient has: ``clinical+omics``, or ``none``."""
+        has = [np.where(m.present, name, "") for name, m in self.modalities.items()]
+        return np.array(["+".join(filter(None, names)) or "none" for names in zip(*has, strict=True)], dtype=object)
+
+    def split(
+        self,
+        test: float | Sequence[str] = 0.2,
+        *,
+        train: Sequence[str] | None = None,
+        column: str | None = None,
+        group: str | None = None,
+        stratify: str | None = None,
+        seed: int = 0,
+    ) -> tuple[Cohort, Cohort]:
+        """Patients to learn from and patients to test on.
+
+        Drawn at random with the share `test`, alike in the target `stratify` (the first one), whole groups where
+        `group` is "site" or a column of the patient table. Or as written in `column`, whose values `train` and
+        `test` name the two sides. The order of rows does not count.
+        """
+        if column is not None:
+            if train is None or isinstance(test, int | float):
+                raise ConfigError("A split by column needs its values: train=['train'], test=['test'].")
+            learn, held = splits.chosen(self._labels(column), [str(v) for v in train], [str(v) for v in test], column)
+            return self[learn], self[held]
+        if train is not None or not isinstance(test, int | float):
+            raise ConfigError("Values for train and test need a column. Name it, or give test as a share.")
+        order = np.argsort(self.ids)
+        learn, held = splits.holdout(self._strata(stratify)[order], test, self._groups(group, order), seed)
+        return self[np.sort(order[learn])], self[np.sort(order[held])]
+
+    def folds(
+        self,
+        k: int = 5,
+        repeats: int = 1,
+        *,
+        column: str | None = None,
+        group: str | None = None,
+        stratify: str | None = None,
+        seed: int = 0,
+    ) -> list[splits.Fold]:
+        """Cross-validation: positions to train on and to test on, as scikit-learn's `cv` takes them.
+
+        Drawn as `split` draws, or as written in `column`; patients without a fold there always train.
+        """
+        if column is not None:
+            return splits.published(self._labels(column), column)
+        order = np.argsort(self.ids)
+        drawn = splits.folds(self._strata(stratify)[order], k, repeats, self._groups(group, order), seed)
+        return [(np.sort(order[learn]), np.sort(order[held])) for learn, held in drawn]
+
+    def describe(self) -> Description:
+        """Patients per combination of modalities, known answers, gaps."""
+        patterns = pd.Series(self.pattern, dtype=object).value_counts().rename_axis("modalities")
+        return Description(
+            title=self.title,
+            patients=len(self),
+            sites=0 if self.site is None else len(set(self.site)),
+            modalities=describe_modalities(self.modalities),
+            patterns=patterns.rename("patients").reset_index(),
+            targets=describe_targets(self.targets),
+            missing=describe_missing(self.modalities),
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of ids, values, image contents and answers. Where files lie and how rows are ordered do not count.
+
+        Reads every image file once. Raises `DataError` where one cannot be read.
+        """
+        ordered = self[np.argsort(self.ids)]
+        sha = hashlib.sha256(repr(list(ordered.ids)).encode())
+        for name in sorted(ordered.modalities):
+            sha.update(f"{name!r} {ordered.modalities[name].digest()}".encode())
+        for name in sorted(ordered.targets):
+            sha.update(f"{name!r} {ordered.targets[name].spec!r} {flat(ordered.targets[name]).tolist()!r}".encode())
+        return sha.hexdigest()
+
+    def check(self) -> list[str]:
+        """Everything that would stop a training: decodes each image once, and says which cannot be used."""
+        return [
+            f"{name}: {path}: {reason}"
+            for name, modality in self.modalities.items()
+            if isinstance(modality.data, ImageData)
+            for path, reason in modality.data.check()
+        ]
+
+    def _target(self, name: str | None) -> TargetValues:
+        if not self.targets:
+            raise ConfigError("The cohort has no target. Name some under 'targets'.")
+        wanted = name if name is not None else next(iter(self.targets))
+        found: TargetValues = _only(self.targets, [wanted], "target")[wanted]
+        return found
+
+    def _labels(self, column: str) -> Array:
+        found = labels(pd.Series(self.column(column), dtype=object))
+        return np.array([value or "" for value in found], dtype=object)
+
+    def _strata(self, stratify: str | None) -> Array:
+        if not self.targets and stratify is None:
+            return np.zeros(len(self), dtype=np.int64)
+        return self._target(stratify).strata
+
+    def _groups(self, group: str | None, order: Array) -> Array | None:
+        if group is None:
+            return None
+        return (self.site if group == "site" and self.site is not None else self.column(group))[order]
+
+
+def _positions(key: Any, patients: int) -> npt.NDArray[np.int64]:
+    everyone: npt.NDArray[np.int64] = np.arange(patients)
+    if isinstance(key, slice):
+        return everyone[key]
+    index = np.atleast_1d(np.asarray(key))
+    return everyone[index] if index.size else everyone[:0]
+
+
+def _folder(path: str | Path) -> Path:
+    folder = Path(path)
+    if not folder.is_dir():
+        raise DataError(f"The data folder {folder} does not exist.")
+    return folder
+
+
+def _column(source: Source, name: str) -> Array:
+    need_columns(source, [name])
+    return text(source.frame([name])[name])
+
+
+def _only(held: Mapping[str, Any], names: Sequence[str] | None, noun: str) -> dict[str, Any]:
+    for name in names or ():
+        if name not in held:
+            raise ConfigError(f"The cohort has no {noun} '{name}'.{did_you_mean(name, list(held))}")
+    return {name: held[name] for name in (held if names is None else names)}
+
+
+def _warn_of_leaks(modalities: Mapping[str, Modality], targets: Mapping[str, TargetValues], file: str) -> None:
+    """A column that is both input and answer makes the answer known."""
+    answers = {column for values in targets.values() for column in columns_of(values.spec)}
+    for name, modality in modalities.items():
+        if isinstance(modality.data, TableData) and modality.spec.file in (None, file):
+            both = sorted(answers & {*modality.data.names, *modality.data.categorical})
+            if both:
+                message = f"{file}: both input of '{name}' and a target: {listed(both)}. The answer leaks."
+                warnings.warn(message, FusionDxWarning, stacklevel=4)

@@ -1,0 +1,156 @@
+"""Outcomes: the answers already known, read from the patient table and checked once."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fusiondx.core.targets import Classes, Number, Survival, TargetValues
+from fusiondx.data.reading import Source, labels, need_columns, number, numbers
+from fusiondx.errors import DataError, FusionDxWarning, counted, listed
+
+Array = npt.NDArray[Any]
+Target = Classes | Survival | Number
+
+
+def columns_of(target: Target) -> tuple[str, ...]:
+    """The columns a target is read from."""
+    return (target.time, target.event) if isinstance(target, Survival) else (target.column,)
+
+
+def read_target(target: Target, source: Source, ids: Array) -> TargetValues:
+    """The values of one target for the rows of `source`. Raises `DataError` where nothing can be learnt from them."""
+    need_columns(source, columns_of(target))
+    frame = source.frame(columns_of(target))
+    if isinstance(target, Classes):
+        values = from_labels(target, labels(frame[target.column]), ids, source.name)
+        _check_classes(values, ids, source.name)
+        return values
+    if isinstance(target, Survival):
+        time, event = number(frame[target.time]), number(frame[target.event])
+        values = from_times(target, time, event, ids, source.name)
+        if not (values.fields["event"] * values.known).any():
+            raise DataError(f"{source.name}: nobody has an event in column '{target.event}'. Survival needs some.")
+        return values
+    return from_numbers(target, numbers(frame, ids, source.name)[:, 0], ids, source.name)
+
+
+def from_labels(target: Classes, given: Array, ids: Array, name: str) -> TargetValues:
+    """A diagnosis from labels, None where unknown."""
+    known = np.array([label is not None for label in given], dtype=bool)
+    classes = target.classes or tuple(_in_order(set(given[known])))
+    place = {label: i for i, label in enumerate(classes)}
+    strange = known & np.array([label not in place for label in given], dtype=bool)
+    if strange.any():
+        raise DataError(
+            f"{name}, column '{target.column}': {counted(int(strange.sum()), 'patient')} with a class that is not "
+            f"among {listed(classes)}: {listed(ids[strange])}. Add the class, or blank their cells."
+        )
+    label = np.array([place.get(x, 0) for x in given], dtype=np.int64)
+    return TargetValues(target, {"label": label}, known, classes)
+
+
+def from_times(target: Survival, time: Array, event: Array, ids: Array, name: str) -> TargetValues:
+    """A prognosis from times and events, NaN where both are unknown."""
+    blank_time, blank_event = np.isnan(time), np.isnan(event)
+    _refuse(
+        ~np.isin(event, [0, 1]) & ~blank_event,
+        ids,
+        f"{name}, column '{target.event}'",
+        "an event other than 0 and 1",
+        "Write 1 when it happened and 0 when the patient was last seen without it",
+    )
+    _refuse(
+        blank_time != blank_event,
+        ids,
+        f"{name}, columns '{target.time}' and '{target.event}'",
+        "only one of time and event",
+        "Give both, or blank both",
+    )
+    _refuse(
+        ~blank_time & ~(np.isfinite(time) & (time >= 0)),
+        ids,
+        f"{name}, column '{target.time}'",
+        "a time that is negative or no finite number",
+        f"Write {target.unit} since diagnosis, or blank both",
+    )
+    known = ~blank_time
+    zero = known & (time == 0)
+    if zero.any():
+        message = (
+            f"{name}, column '{target.time}': {counted(int(zero.sum()), 'patient')} at time 0: {listed(ids[zero])}."
+        )
+        warnings.warn(message, FusionDxWarning, stacklevel=2)
+    fields = {"time": np.where(known, time, 0.0), "event": np.where(known, event, 0).astype(np.int64)}
+    return TargetValues(target, fields, known)
+
+
+def from_numbers(target: Number, value: Array, ids: Array, name: str) -> TargetValues:
+    """A quantity, NaN where unknown."""
+    _refuse(np.isinf(value), ids, f"{name}, column '{target.column}'", "an infinite value", "Blank their cells")
+    known = ~np.isnan(value)
+    if not known.any():
+        raise DataError(f"{name}: column '{target.column}' is empty. A target needs known values.")
+    return TargetValues(target, {"value": np.where(known, value, 0.0)}, known)
+
+
+def _refuse(wrong: Array, ids: Array, where: str, what: str, remedy: str) -> None:
+    if wrong.any():
+        raise DataError(f"{where}: {counted(int(wrong.sum()), 'patient')} with {what}: {listed(ids[wrong])}. {remedy}.")
+
+
+def _check_classes(values: TargetValues, ids: Array, name: str) -> None:
+    """A class needs two patients, one to learn from and one to be tested on; declared classes may be absent here."""
+    where = f"{name}, column '{columns_of(values.spec)[0]}'"
+    label = values.fields["label"]
+    members = np.bincount(label[values.known], minlength=len(values.classes))
+    if isinstance(values.spec, Classes) and values.spec.classes:
+        rare = [c for c, n in zip(values.classes, members, strict=True) if n < 2]
+        if rare:
+            message = f"{where}: fewer than two patients of class {listed(rare)}."
+            warnings.warn(message, FusionDxWarning, stacklevel=2)
+        return
+    if len(members) < 2:
+        raise DataError(f"{where}: {counted(len(members), 'class', 'classes')}. A diagnosis needs two or more.")
+    remedy = "Merge it with another class, or blank the cell"
+    _refuse(values.known & (members[label] == 1), ids, where, "a class that occurs only once", remedy)
+
+
+def _in_order(classes: set[str]) -> list[str]:
+    """Sorted, as numbers where all of them are."""
+    try:
+        return sorted(classes, key=float)
+    except ValueError:
+        return sorted(classes)
+
+
+def flat(values: TargetValues) -> Array:
+    """The values in one array, as scikit-learn expects them; see `Cohort.y`."""
+    known, fields = values.known, values.fields
+    if isinstance(values.spec, Classes):
+        return np.where(known, np.array([*values.classes, ""])[fields["label"]], "")
+    if isinstance(values.spec, Survival):
+        out = np.zeros(len(values), dtype=[("event", bool), ("time", np.float64)])
+        out["event"], out["time"] = known & (fields["event"] == 1), np.where(known, fields["time"], np.nan)
+        return out
+    return np.where(known, fields["value"], np.nan)
+
+
+def replaced(values: TargetValues, y: Array, ids: Array) -> TargetValues:
+    """Other values for the same target: labels, numbers, or (event, time) as structured array or two columns."""
+    if len(y) != len(ids):
+        raise DataError(f"y has {counted(len(y), 'value')} for {counted(len(ids), 'patient')}. Give one each.")
+    if isinstance(values.spec, Classes):
+        given = labels(pd.Series(y.tolist(), dtype=object))
+        declared = values.spec.replace(classes=values.classes)
+        return replace(from_labels(declared, given, ids, "y"), spec=values.spec)
+    if isinstance(values.spec, Survival):
+        event, time = (y["event"], y["time"]) if y.dtype.names else (y[:, 0], y[:, 1])
+        event = np.where(np.isnan(time), np.nan, event.astype(np.float64))
+        return from_times(values.spec, time.astype(np.float64), event, ids, "y")
+    return from_numbers(values.spec, y.astype(np.float64), ids, "y")
