@@ -41,7 +41,7 @@ def risk_groups(risk: npt.ArrayLike, cuts: npt.ArrayLike) -> npt.NDArray[np.int6
 
     Take `cuts` from training patients, for instance their median risk: cuts chosen on the patients shown flatter.
     """
-    return np.asarray(np.searchsorted(np.sort(np.asarray(cuts)), np.asarray(risk), side="left"), dtype=np.int64)
+    return np.asarray(np.searchsorted(np.sort(np.atleast_1d(cuts)), np.asarray(risk), side="left"), dtype=np.int64)
 
 
 def survival_by_group(time: Array, event: Array, group: Array, at: npt.ArrayLike) -> dict[int, GroupSurvival]:

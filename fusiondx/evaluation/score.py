@@ -13,7 +13,7 @@ from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Predict
 from fusiondx.core.targets import TargetValues
 from fusiondx.errors import ConfigError, DataError, counted, did_you_mean, listed
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.evaluation.metrics import measure, metrics_for
+from fusiondx.evaluation.metrics import METRICS, measure, metrics_for
 from fusiondx.evaluation.ratio import mean_of_defined
 
 Array = npt.NDArray[Any]
@@ -41,6 +41,19 @@ def score(parts: Sequence[Part], *, replicates: int = 1000, seed: int = 0) -> tu
         trial.outcome(name, values[name], np.concatenate([block[name] for block in resampled]))
         for name in metrics_for(parts[0][0])
     )
+
+
+def score_one(prediction: Prediction, truth: TargetValues) -> float:
+    """AUROC, concordance index or R² of one held-out set, where higher is better; no interval.
+
+    Raises `DataError` where the patients cannot give it, else as `score`.
+    """
+    trial = _Trial.of([(prediction, truth)])
+    metric = next(name for name in metrics_for(prediction) if METRICS[name].higher_is_better)
+    value = float(trial.values([(prediction, truth)])[metric][0])
+    if np.isnan(value):
+        raise DataError(f"{METRICS[metric].title} is undefined: {trial.reason()}. Judge more patients.")
+    return value
 
 
 def difference(
@@ -119,7 +132,7 @@ class _Trial:
         """The mean of `values`, ``(parts,)``, with the quantiles of that of `resampled`, ``(replicates, parts)``."""
         defined = ~np.isnan(values)
         if not defined.any():
-            return Undefined(metric, self._reason(), self.patients, self._events(np.arange(self.patients)))
+            return Undefined(metric, self.reason(), self.patients, self._events(np.arange(self.patients)))
         means = mean_of_defined(resampled)
         usable = means[~np.isnan(means)]
         who = np.unique(np.concatenate([place for place, use in zip(self.places, defined, strict=True) if use]))
@@ -132,7 +145,8 @@ class _Trial:
     def _events(self, who: Array) -> int | None:
         return None if self.happened is None else int(self.happened[who].sum())
 
-    def _reason(self) -> str:
+    def reason(self) -> str:
+        """Why no part allows a metric."""
         among = counted(self.patients, "patient")
         event, other, few = _LACKS[self.kind]
         events = self._events(np.arange(self.patients))

@@ -1,0 +1,218 @@
+"""Scores and their bootstrap intervals against the bootstrap written out, patient by patient."""
+
+import time as clock
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from fusiondx.core.predictions import ClassPrediction, NumberPrediction, SurvivalPrediction
+from fusiondx.core.targets import Classes, Number, Survival, TargetValues
+from fusiondx.errors import ConfigError, DataError
+from fusiondx.evaluation.estimate import Estimate, Undefined
+from fusiondx.evaluation.metrics import METRICS, metrics_for, primary_metric
+from fusiondx.evaluation.score import difference, score, score_one
+
+
+def names(n):
+    return np.array([f"P{i:03}" for i in range(n)], dtype=object)
+
+
+def diagnosis(ids, positive, label, known=None):
+    known = np.ones(len(ids), bool) if known is None else known
+    prediction = ClassPrediction(ids, ("no", "yes"), np.column_stack([1 - positive, positive]))
+    return prediction, TargetValues(Classes("c"), {"label": label}, known, ("no", "yes"))
+
+
+def prognosis(ids, risk, time, event):
+    prediction = SurvivalPrediction(ids, risk, np.array([1.0]), np.full((len(ids), 1), 0.5))
+    return prediction, TargetValues(Survival("t", "e"), {"time": time, "event": event}, np.ones(len(ids), bool))
+
+
+def number(ids, value, truth):
+    return NumberPrediction(ids, value), TargetValues(Number("v"), {"value": truth}, np.ones(len(ids), bool))
+
+
+def by_name(outcomes):
+    return {outcome.metric: outcome for outcome in outcomes}
+
+
+@pytest.fixture
+def folds():
+    """60 patients in two repetitions of three folds."""
+    rng = np.random.default_rng(0)
+    ids, label = names(60), rng.random(60) < 0.4
+    cuts = [fold for _ in range(2) for fold in np.array_split(rng.permutation(60), 3)]
+    chance = [np.clip(0.3 + 0.3 * label[fold] + 0.2 * rng.normal(size=20), 0, 1) for fold in cuts]
+    return [diagnosis(ids[fold], p, label[fold].astype(int)) for fold, p in zip(cuts, chance, strict=True)]
+
+
+def test_value_is_the_mean_over_parts(folds):
+    found = by_name(score(folds, replicates=50))
+    truth = [(part[1].fields["label"], part[0].probability[:, 1]) for part in folds]
+    assert found["auroc"].value == pytest.approx(np.mean([roc_auc_score(*pair) for pair in truth]))
+    assert found["accuracy"].value == pytest.approx(np.mean([accuracy_score(y, p > 0.5) for y, p in truth]))
+    events = sum(y.sum() for y, _ in truth[:3])
+    assert (found["auroc"].n, found["auroc"].events) == (60, events)
+    assert "mean over 6 of 6 folds" in found["auroc"].method
+    assert "50 replicates" in found["auroc"].method
+
+
+def test_interval_is_the_patient_bootstrap_written_out(folds):
+    """The same draws, but patients repeated row by row in every fold."""
+    rng = np.random.default_rng(7)
+    aurocs = []
+    for _ in range(60):
+        counts = dict(zip(names(60), np.bincount(rng.integers(60, size=60), minlength=60), strict=True))
+        each = []
+        for prediction, truth in folds:
+            rows = np.repeat(np.arange(20), [counts[i] for i in prediction.ids])
+            if len(set(truth.fields["label"][rows])) == 2:
+                each.append(roc_auc_score(truth.fields["label"][rows], prediction.probability[rows, 1]))
+        aurocs.append(np.mean(each))
+    found = by_name(score(folds, replicates=60, seed=7))["auroc"]
+    assert [found.low, found.high] == pytest.approx(np.quantile(aurocs, [0.025, 0.975]))
+
+
+def test_difference_is_the_paired_bootstrap_written_out():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=30)
+    a, b = (number(names(30), truth + s * rng.normal(size=30), truth) for s in (1.0, 2.0))
+    gap = (a[0].value - truth) ** 2 - (b[0].value - truth) ** 2
+    draws = np.random.default_rng(3).integers(30, size=(500, 30))
+    found = difference([a], [b], "mse", replicates=500, seed=3)
+    assert found.value == pytest.approx(gap.mean())
+    assert [found.low, found.high] == pytest.approx(np.quantile(gap[draws].mean(axis=1), [0.025, 0.975]))
+    back = difference([b], [a], "mse", replicates=500, seed=3)
+    assert [back.value, back.low, back.high] == pytest.approx([-found.value, -found.high, -found.low])
+
+
+def test_difference_of_a_model_and_itself_is_nothing(folds):
+    for metric in metrics_for(ClassPrediction):
+        found = difference(folds, folds, metric, replicates=20)
+        assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_a_fold_without_the_metric_is_left_out_and_named(folds):
+    bare, _ = folds[0]
+    folds[0] = diagnosis(bare.ids, bare.probability[:, 1], np.zeros(20, int))
+    found = by_name(score(folds, replicates=20))
+    assert "mean over 5 of 6 folds" in found["auroc"].method
+    assert "mean over 6 of 6 folds" in found["accuracy"].method
+    given = [(part[1].fields["label"], part[0].probability[:, 1]) for part in folds[1:]]
+    assert found["auroc"].value == pytest.approx(np.mean([roc_auc_score(*pair) for pair in given]))
+
+
+def test_patients_of_unknown_truth_are_left_out():
+    rng = np.random.default_rng(0)
+    chance, label, known = rng.random(40), rng.integers(0, 2, 40), np.arange(40) < 30
+    whole = diagnosis(names(40), np.where(known, chance, np.nan), np.where(known, label, 99), known)
+    cut = diagnosis(names(30), chance[:30], label[:30])
+    assert score([whole], replicates=50) == score([cut], replicates=50)
+    # Also a fold of which nothing is known
+    nothing = diagnosis(names(5), np.full(5, 0.5), np.zeros(5, int), np.zeros(5, bool))
+    assert "mean over 1 of 2 folds" in score([cut, nothing], replicates=5)[0].method
+    alone = by_name(score([nothing], replicates=5))
+    assert all(outcome == Undefined(name, "no patient whose truth is known", 0, 0) for name, outcome in alone.items())
+
+
+@pytest.mark.parametrize(
+    ("part", "metric", "reason"),
+    [
+        (prognosis(names(41), np.arange(41.0), np.ones(41), np.zeros(41)), "c_index", "no events among 41 patients"),
+        (prognosis(names(2), np.ones(2), np.ones(2), np.ones(2)), "c_index", "no two comparable patients among 2"),
+        (diagnosis(names(9), np.full(9, 0.5), np.zeros(9, int)), "auroc", "no positive patients among 9 patients"),
+        (diagnosis(names(9), np.full(9, 0.5), np.ones(9, int)), "auroc", "no negative patients among 9 patients"),
+        (number(names(3), np.ones(3), np.ones(3)), "r2", "no two different true values among 3 patients"),
+    ],
+)
+def test_undefined_says_why(part, metric, reason, recwarn):
+    found = by_name(score([part], replicates=20))[metric]
+    assert isinstance(found, Undefined)
+    assert reason in found.reason
+    assert isinstance(difference([part], [part], metric, replicates=20), Undefined)
+    assert not recwarn.list
+
+
+def test_replicates_without_the_metric_are_counted():
+    part = diagnosis(names(6), np.linspace(0.1, 0.9, 6), np.array([0, 0, 0, 0, 0, 1]))
+    found = by_name(score([part], replicates=200))["auroc"]
+    assert found.value == found.low == found.high == 1
+    assert "of them undefined and left out" in found.method
+
+
+def test_three_classes_have_no_events():
+    rng = np.random.default_rng(0)
+    classes, label = ("a", "b", "c"), rng.integers(0, 3, 50)
+    prediction = ClassPrediction(names(50), classes, rng.dirichlet(np.ones(3), 50))
+    truth = TargetValues(Classes("c"), {"label": label}, np.ones(50, bool), classes)
+    found = by_name(score([(prediction, truth)], replicates=20))
+    expected = roc_auc_score(label, prediction.probability, multi_class="ovr")
+    assert found["auroc"].value == pytest.approx(expected)
+    assert all(isinstance(outcome, Estimate) and outcome.events is None for outcome in found.values())
+
+
+def test_score_one_is_higher_for_better():
+    truth = np.arange(10.0)
+    assert score_one(*number(names(10), truth, truth)) == 1
+    assert score_one(*prognosis(names(10), -truth, truth, np.ones(10))) == 1
+    assert score_one(*diagnosis(names(10), truth / 10, (truth > 4).astype(int))) == 1
+    with pytest.raises(DataError, match="no events among 10 patients"):
+        score_one(*prognosis(names(10), truth, truth, np.zeros(10)))
+
+
+def test_every_metric_named_is_given_and_no_other(folds):
+    parts = {
+        ClassPrediction: folds[0],
+        SurvivalPrediction: prognosis(names(3), np.arange(3.0), np.arange(3.0), np.ones(3)),
+        NumberPrediction: number(names(3), np.arange(3.0), np.arange(3.0)),
+    }
+    given = [outcome.metric for part in parts.values() for outcome in score([part], replicates=2)]
+    assert given == list(METRICS)
+    primary = [primary_metric(about) for about in (*parts, *(truth for _, truth in parts.values()))]
+    assert primary == ["auroc", "c_index", "mse"] * 2
+
+
+def test_what_does_not_fit_is_refused(folds):
+    (prediction, truth), *_ = folds
+    with pytest.raises(DataError, match="nothing to judge"):
+        score([])
+    with pytest.raises(DataError, match="20 predictions for 5 truths"):
+        score([(prediction, truth[np.arange(5)])])
+    with pytest.raises(DataError, match="different kinds"):
+        score([number(names(20), np.ones(20), np.ones(20)), (prediction, truth)])
+    with pytest.raises(DataError, match="not a finite number for 1 patient: P001"):
+        score([number(names(3), np.array([1, np.nan, 2]), np.ones(3))])
+    with pytest.raises(DataError, match="twice in one held-out set: P000"):
+        score([number(names(3)[[0, 0, 1]], np.ones(3), np.ones(3))])
+    with pytest.raises(DataError, match="classes"):
+        score([(prediction, TargetValues(truth.spec, truth.fields, truth.known, ("yes", "no")))])
+    with pytest.raises(ConfigError, match="replicates is 0"):
+        score(folds, replicates=0)
+
+
+def test_difference_refuses_other_patients_truths_and_metrics(folds):
+    part, other = folds[0], folds[1]
+    with pytest.raises(DataError, match="1 has other patients in a than in b"):
+        difference([part], [other], "auroc")
+    rows = np.arange(20)[::-1]
+    with pytest.raises(DataError, match="another order"):
+        difference([part], [(part[0].take(rows), part[1][rows])], "auroc")
+    with pytest.raises(DataError, match="6 held-out sets against 5"):
+        difference(folds, folds[1:], "auroc")
+    flipped = diagnosis(part[0].ids, part[0].probability[:, 1], 1 - part[1].fields["label"])
+    with pytest.raises(DataError, match="other truths"):
+        difference([part], [flipped], "auroc")
+    with pytest.raises(ConfigError, match="Did you mean 'auroc'"):
+        difference([part], [part], "auorc")
+
+
+def test_score_is_quick():
+    """A second for 25 folds of 60 patients with 1000 replicates; slack for a busy machine."""
+    rng = np.random.default_rng(0)
+    ids, risk, time, event = names(300), rng.normal(size=300), rng.exponential(size=300), rng.random(300) < 0.4
+    cuts = [fold for _ in range(5) for fold in np.array_split(rng.permutation(300), 5)]
+    parts = [prognosis(ids[fold], risk[fold], time[fold], event[fold]) for fold in cuts]
+    start = clock.perf_counter()
+    score(parts)
+    assert clock.perf_counter() - start < 2
