@@ -188,8 +188,9 @@ class Cohort:
     @property
     def pattern(self) -> Array:
         """The modalities each patient has: ``clinical+omics``, or ``none``."""
-        has = [np.where(m.present, name, "") for name, m in self.modalities.items()]
-        return np.array(["+".join(filter(None, names)) or "none" for names in zip(*has, strict=True)], dtype=object)
+        has = {name: m.present for name, m in self.modalities.items()}
+        names = ["+".join(name for name in has if has[name][p]) or "none" for p in range(len(self))]
+        return np.array(names, dtype=object)
 
     def split(
         self,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from fusiondx.core.spec import Spec, spec
-from fusiondx.data.reading import Source, matching, read_ids, refuse_duplicate_ids
+from fusiondx.data.reading import Source, matching, refuse_duplicate_ids
 from fusiondx.data.tables import TableData
 
 Array = npt.NDArray[Any]
@@ -27,9 +27,9 @@ class Genomics(Spec):
 
     def read(self, source: Source, id: str) -> tuple[Array, TableData]:
         """The ids of the rows of `source`, and their values."""
-        refuse_duplicate_ids(read_ids(source, id), source.name)
         names = matching(source, self.columns, besides=(id,))
         ids, values = source.matrix(id, names)
+        refuse_duplicate_ids(ids, source.name)
         data = TableData(self, values, names, {})
         data.warn_of_empty_columns(source.name)
         return ids, data

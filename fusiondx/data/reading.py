@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -16,7 +15,9 @@ from zlib import error as ZlibError
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pandas.errors import EmptyDataError, ParserError, ParserWarning
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 
 from fusiondx.errors import DataError, counted, did_you_mean, listed
 
@@ -24,7 +25,8 @@ Array = npt.NDArray[Any]
 MISSING = ("", "NA", "NaN", "nan", "N/A", "null", "None")
 """What stands for a gap in a column of values. In a column of ids only the blank does."""
 CELLS_AT_ONCE = 4_000_000
-"""Cells read at a time from a wide matrix, so that memory stays near that of the result."""
+BYTES_AT_ONCE = 64 * 2**20
+"""Pieces in which Parquet and CSV files are read, so that memory stays near that of the result."""
 
 
 class Source(Protocol):
@@ -77,7 +79,9 @@ class FileSource:
     @classmethod
     def open(cls, folder: Path, name: str) -> FileSource:
         """The table `name` inside `folder`. Raises `DataError` where it is absent, unreadable or ambiguous."""
-        path = folder / name
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise DataError(f"{name} lies outside the data folder. Put it inside, and give its path from there.")
         if not path.is_file():
             siblings = [p.name for p in sorted(path.parent.glob("*")) if p.is_file()]
             raise DataError(f"{name} does not exist in the data folder.{did_you_mean(path.name, siblings)}")
@@ -89,105 +93,104 @@ class FileSource:
     def frame(self, columns: Sequence[str]) -> pd.DataFrame:
         wanted = list(dict.fromkeys(columns))
         with readable(self.name):
-            if is_parquet(self.path):
-                return pd.read_parquet(self.path, columns=wanted)
-            options: dict[str, Any] = dialect(self.path)
-            table: pd.DataFrame = pd.read_csv(self.path, dtype=str, na_filter=False, usecols=wanted, **options)
-            return table[wanted]
+            batches = list(self._batches(wanted, dict.fromkeys(wanted, pa.string())))
+        frames = [batch.to_pandas() for batch in batches]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted, dtype=str)
 
     def matrix(self, id: str, columns: Sequence[str]) -> tuple[Array, Array]:
-        ids = read_ids(self, id)
-        values = np.empty((len(ids), len(columns)), dtype=np.float32)
-        rows = max(1, CELLS_AT_ONCE // max(1, len(columns)))
-        blocks = parquet_blocks if is_parquet(self.path) else csv_blocks
-        done = 0
+        need_columns(self, [id])
         try:
-            with readable(self.name):
-                for block in blocks(self.path, list(columns), rows):
-                    values[done : done + len(block)] = block
-                    done += len(block)
-        except NotNumbers:
-            done = 0
-        if done < len(ids) or any(np.isinf(values[i : i + rows]).any() for i in range(0, len(ids), rows)):
-            numbers(self.frame(columns), ids, self.name)  # the slow way names the patients and the columns
+            ids, blocks = self._blocks(id, list(columns), pa.float32())
+        except NotNumbersError:  # so that the patients and columns can be named
+            ids, blocks = self._blocks(id, list(columns), pa.string())
+        refuse_blank_ids(ids, self.name, id)
+        refuse_infinite(blocks, ids, columns, self.name)
+        values = np.empty((len(ids), len(columns)), dtype=np.float32)
+        done = len(ids)
+        while blocks:  # from the end, each freed once it is copied: the peak stays near the size of the result
+            block = blocks.pop()
+            values[done - len(block) : done] = block
+            done -= len(block)
         return ids, values
 
+    def _blocks(self, id: str, columns: list[str], kind: pa.DataType) -> tuple[Array, list[Array]]:
+        """Ids and numbers piece by piece. Raises `NotNumbersError` where the cells of a CSV are not all of `kind`."""
+        ids: list[Array] = [np.empty(0, dtype=object)]
+        blocks = []
+        with readable(self.name):
+            for batch in self._batches([id, *columns], {**dict.fromkeys(columns, kind), id: pa.string()}):
+                ids.append(text(batch.column(0).to_pandas()))
+                block = np.empty((batch.num_rows, len(columns)), dtype=np.float32)
+                for j in range(len(columns)):
+                    block[:, j] = arrow_numbers(batch.column(j + 1))
+                blocks.append(block)
+        return np.concatenate(ids), blocks
 
-class NotNumbers(Exception):
-    """A block of a matrix holds something else than numbers."""
+    def _batches(self, columns: list[str], kinds: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+        if is_parquet(self.path):
+            rows = max(1, CELLS_AT_ONCE // max(1, len(columns)))
+            yield from pq.ParquetFile(self.path).iter_batches(batch_size=rows, columns=columns)
+            return
+        yield from pa_csv.open_csv(
+            self.path,
+            pa_csv.ReadOptions(column_names=list(self.columns), skip_rows=1, block_size=BYTES_AT_ONCE),
+            pa_csv.ParseOptions(delimiter=separator(self.path)),
+            pa_csv.ConvertOptions(column_types=dict(kinds), include_columns=columns, null_values=list(MISSING)),
+        )
+
+
+class NotNumbersError(Exception):
+    """A piece of a CSV holds something else than numbers."""
 
 
 def is_parquet(path: Path) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
-def dialect(path: Path) -> dict[str, Any]:
-    tabs = ".tsv" in [suffix.lower() for suffix in path.suffixes]
-    return {"sep": "\t" if tabs else ",", "encoding": "utf-8-sig", "index_col": False}
+def separator(path: Path) -> str:
+    return "\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes] else ","
 
 
 def header(path: Path) -> list[str]:
-    """The column names, as written."""
+    """The column names, without outer spaces."""
     if is_parquet(path):
-        import pyarrow.parquet as pq  # slow to import, and few cohorts use it
-
         return list(pq.read_schema(path).names)
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as lines:
-        return [name.strip() for name in next(csv.reader(lines, delimiter=dialect(path)["sep"]), [])]
+        return [name.strip() for name in next(csv.reader(lines, delimiter=separator(path)), [])]
 
 
-def csv_blocks(path: Path, columns: list[str], rows: int) -> Iterator[Array]:
-    gaps = {name: list(MISSING) for name in columns}
-    kinds = dict.fromkeys(columns, np.float32)
-    options: dict[str, Any] = dialect(path)
-    reader = pd.read_csv(
-        path, usecols=columns, dtype=kinds, na_values=gaps, keep_default_na=False, chunksize=rows, **options
-    )
-    with reader:
-        while True:
-            try:
-                block = next(reader, None)
-            except UnicodeDecodeError:
-                raise
-            except ValueError as error:
-                raise NotNumbers from error
-            if block is None:
-                return
-            yield block[columns].to_numpy(dtype=np.float32)
-
-
-def parquet_blocks(path: Path, columns: list[str], rows: int) -> Iterator[Array]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=rows, columns=columns):
-        try:
-            parts = [batch.column(name).cast(pa.float32(), safe=False).to_numpy(False) for name in columns]
-        except pa.ArrowInvalid as error:
-            raise NotNumbers from error
-        yield np.stack(parts, axis=1) if parts else np.empty((len(batch), 0), dtype=np.float32)
+def arrow_numbers(column: pa.Array) -> npt.NDArray[np.float32]:
+    """A column as float32: NaN for gaps, infinite for what is no finite number."""
+    if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+        return np.asarray(column.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False))
+    return number(column.to_pandas()).astype(np.float32)
 
 
 @contextmanager
 def readable(name: str) -> Iterator[None]:
     """Turn what can go wrong in a file into one sentence that names it. No cell value is repeated."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ParserWarning)
-            yield
+        yield
     except UnicodeDecodeError:
         refuse(name, "is not UTF-8 text. Save it as 'CSV UTF-8'.")
-    except EmptyDataError:
-        refuse(name, "is empty. It needs a header and one row per patient.")
-    except (ParserError, ParserWarning, csv.Error):
-        refuse(name, "has rows with more cells than the header. Quote cells that contain the separator.")
+    except csv.Error:
+        refuse(name, "is not a readable CSV. Check its header.")
+    except pa.ArrowInvalid as error:
+        _refuse_arrow(name, str(error))
     except (OSError, EOFError, ZlibError) as error:
         refuse(name, f"cannot be read ({type(error).__name__}). Check that the file is whole.")
-    except ValueError as error:
-        if type(error).__module__.startswith("pyarrow"):
-            refuse(name, "is not a Parquet file. Check that the file is whole.")
-        raise
+
+
+def _refuse_arrow(name: str, reason: str) -> NoReturn:
+    """Arrow's reasons quote cells, so they are told apart and not repeated."""
+    if "invalid UTF8" in reason:
+        refuse(name, "is not UTF-8 text. Save it as 'CSV UTF-8'.")
+    if "conversion error" in reason:
+        raise NotNumbersError from None
+    if "columns, got" in reason:
+        refuse(name, "has rows with more or fewer cells than the header. Quote cells that contain the separator.")
+    refuse(name, "cannot be read. Check that the file is whole.")
 
 
 def refuse(name: str, why: str) -> NoReturn:
@@ -251,17 +254,23 @@ def labels(column: pd.Series[Any]) -> Array:
 
 def numbers(frame: pd.DataFrame, ids: Array, name: str) -> npt.NDArray[np.float64]:
     """The columns as numbers, NaN for gaps; shape ``(rows, columns)``. Raises `DataError` for anything else."""
-    values = [number(frame[column]) for column in frame.columns]
-    wrong = [np.isinf(v) for v in values]
-    columns = [column for column, where in zip(frame.columns, wrong, strict=True) if where.any()]
-    if columns:
-        rows = np.any(wrong, axis=0)
+    columns = [number(frame[column]) for column in frame.columns]
+    values = np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
+    refuse_infinite([values], ids, list(frame.columns), name)
+    return values
+
+
+def refuse_infinite(blocks: Sequence[Array], ids: Array, columns: Sequence[str], name: str) -> None:
+    """Raise `DataError` where a number is infinite, the mark of what could not be read as a number."""
+    rows = np.concatenate([np.zeros(0, dtype=bool), *(np.isinf(block).any(axis=1) for block in blocks)])
+    if rows.any():
+        where = np.any([np.isinf(block).any(axis=0) for block in blocks], axis=0)
+        named = [column for column, bad in zip(columns, where, strict=True) if bad]
         raise DataError(
             f"{name}: {counted(int(rows.sum()), 'patient')} with something else than a finite number in "
-            f"{'column' if len(columns) == 1 else 'columns'} {listed(columns)}: {listed(ids[rows])}. "
+            f"{'column' if len(named) == 1 else 'columns'} {listed(named)}: {listed(ids[rows])}. "
             "Write numbers with a decimal point and leave unknown cells blank, or read the column as categorical."
         )
-    return np.stack(values, axis=1) if values else np.empty((len(frame), 0))
 
 
 def number(column: pd.Series[Any]) -> npt.NDArray[np.float64]:
@@ -283,13 +292,18 @@ def read_ids(source: Source, id: str) -> Array:
     """The patient ids of each row, as text. Raises `DataError` where one is blank."""
     need_columns(source, [id])
     ids = text(source.frame([id])[id])
+    refuse_blank_ids(ids, source.name, id)
+    return ids
+
+
+def refuse_blank_ids(ids: Array, name: str, column: str) -> None:
+    """Raise `DataError` where a row names no patient."""
     blank = np.flatnonzero(ids == "")
     if len(blank):
         raise DataError(
-            f"{source.name}: {counted(len(blank), 'row')} without an id in column '{id}': "
-            f"row {listed(blank + 2)}. Fill the ids in, or remove the rows."
+            f"{name}: {counted(len(blank), 'row')} without an id in column '{column}': row {listed(blank + 2)}, "
+            "counting the header. Fill the ids in, or remove the rows."
         )
-    return ids
 
 
 def refuse_duplicate_ids(ids: Array, name: str) -> None:

@@ -84,7 +84,8 @@ class TableData:
 
     def warn_of_empty_columns(self, where: str) -> None:
         """Name the columns that say nothing. They stay: the training patients decide what a model uses."""
-        numeric = [n for j, n in enumerate(self.names) if not _varies(self.numeric[:, j])]
+        low, high = (np.asarray(extreme.reduce(self.numeric, axis=0, initial=np.nan)) for extreme in (np.fmin, np.fmax))
+        numeric = [n for n, varies in zip(self.names, low < high, strict=True) if not varies]
         groups = [n for n, v in self.categorical.items() if len({x for x in v if x is not None}) < 2]
         if (numeric or groups) and len(self) > 1:
             message = f"{where}: empty or always the same: {listed(numeric + groups)}. A model makes no use of them."
@@ -98,19 +99,14 @@ class TableData:
 
     def digest(self, rows: Array) -> str:
         """SHA-256 of names and values of `rows`, in their order; the order of columns does not count."""
-        sha = hashlib.sha256()
-        for j in sorted(range(len(self.names)), key=lambda j: self.names[j]):
-            sha.update(f"numeric {self.names[j]!r}".encode())
-            column = self.numeric[rows, j]
-            sha.update(np.where(np.isnan(column), np.float32(np.nan), column).astype("<f4").tobytes())
+        order = np.argsort(np.array(self.names, dtype=object))
+        sha = hashlib.sha256(repr([self.names[j] for j in order]).encode())
+        for row in rows:
+            values = self.numeric[row, order] + np.float32(0)  # which makes -0 the same as 0
+            sha.update(np.where(np.isnan(values), np.float32(np.nan), values).astype("<f4").tobytes())
         for name in sorted(self.categorical):
             sha.update(f"categorical {name!r} {list(self.categorical[name][rows])!r}".encode())
         return sha.hexdigest()
-
-
-def _varies(column: Array) -> bool:
-    known = column[~np.isnan(column)]
-    return bool(len(known) and (known != known[0]).any())
 
 
 def recoded(values: Array, spellings: Mapping[str, str]) -> Array:
