@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
+import PIL.ImageFile
 import PIL.ImageOps
 
 from fusiondx.data.cache import UnreadableFileError, why
@@ -27,10 +28,22 @@ Box = tuple[int, int, int, int]
 
 
 @contextmanager
+def strict() -> Iterator[None]:
+    """Truncated images are errors in here, also where another library told Pillow to fill them with grey."""
+    before = PIL.ImageFile.LOAD_TRUNCATED_IMAGES
+    PIL.ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        PIL.ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+@contextmanager
 def opened(path: Path) -> Iterator[PIL.Image.Image]:
     """An image of which only the header has been read; whatever goes wrong with it becomes one error."""
     try:
-        with PIL.Image.open(path, formats=FORMATS) as image:
+        # a file and not its path: given a path, Pillow maps uncompressed TIFFs to memory and shears turned ones
+        with path.open("rb") as file, PIL.Image.open(file, formats=FORMATS) as image:
             _refuse(path, image)
             yield image
     except UnreadableFileError:
@@ -64,16 +77,27 @@ def read(path: Path, absolute: bool = True) -> PIL.Image.Image:
     """All pixels, upright, in mode L, RGB or (16 bit and more) F."""
     with opened(path) as image:
         if image.format == "PNG":
-            image.verify()  # checksums; decoding alone lets a flipped bit pass
-    with opened(path) as image:
+            _verify(path)
         if not absolute and _narrowed(image):
             raise UnreadableFileError(path, "16-bit colour is read at 8 bit, which a window cannot be applied to")
-        upright = PIL.ImageOps.exif_transpose(image)
         if depth(image) != np.uint8:
-            return _float(path, upright)
-        if upright.mode in ("P", "PA"):
-            upright = upright.convert("RGBA")  # or Pillow warns of transparency that is dropped on purpose
-        return upright.convert("RGB" if upright.mode in COLOUR else "L")
+            return _float(path, _upright(image))
+        if image.mode in ("P", "PA"):
+            image = image.convert("RGBA")  # or Pillow warns of transparency that is dropped on purpose
+        mode = "RGB" if image.mode in COLOUR else "L"
+        image.load()
+        return _upright(image if image.mode == mode else image.convert(mode))
+
+
+def _verify(path: Path) -> None:
+    """Compare the checksums of a PNG, since decoding alone lets a flipped bit pass; needs the file to itself."""
+    with opened(path) as image:
+        image.verify()
+
+
+def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
+    turned = image.getexif().get(ORIENTATION, 1) != 1
+    return PIL.ImageOps.exif_transpose(image) if turned else image
 
 
 def _narrowed(image: PIL.Image.Image) -> bool:
@@ -89,10 +113,9 @@ def _float(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """(width, height) once upright; decoded only where the header says that the image is turned."""
+    """(width, height); decoded only where the header says that the image is turned."""
     with opened(path) as image:
-        turned = image.getexif().get(ORIENTATION, 1) != 1
-        return PIL.ImageOps.exif_transpose(image).size if turned else image.size
+        return _upright(image).size
 
 
 def inside_mask(mask: Path, size: tuple[int, int]) -> npt.NDArray[np.bool_]:

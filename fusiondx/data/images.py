@@ -27,6 +27,7 @@ from fusiondx.data.decoding import (
     inside_mask,
     opened,
     read,
+    strict,
     upright_size,
     windowed,
 )
@@ -100,7 +101,7 @@ class Image(Spec):
         bands = [image] if self.intensity == "absolute" else [windowed(b, self.intensity) for b in image.split()]
         height, width = self.shape
         resized = [np.asarray(b.resize((width, height), PIL.Image.Resampling.BILINEAR, box=box)) for b in bands]
-        return np.moveaxis(np.dstack(resized), -1, 0)
+        return np.moveaxis(resized[0], -1, 0) if resized[0].ndim == 3 else np.stack(resized)
 
     def decode_mask(self, mask: Path | None, path: Path) -> Array:
         """The mask of the image at `path`, shape ``(1, height, width)``, 255 where at least half tumour, else 0."""
@@ -207,13 +208,14 @@ class ImageData:
 
     def _kept(self, made: str, decode: Callable[[int], Array]) -> Array:
         """The array of pixels or masks: from the cache, or decoded into it."""
-        try:
-            path = folder(self.cache) / f"{key({**self.spec.recipe(), 'made': made}, self._contents)}.npy"
-            found = self._found(path)
-            return self._made(path, self._layout if made == "pixels" else MASK, decode) if found is None else found
-        except UnreadableFileError as error:
-            # one is enough to stop, but a user wants to hear of all
-            raise RefusedFilesError(self._refused() or [(error.path, error.reason)]) from error
+        with strict():
+            try:
+                path = folder(self.cache) / f"{key({**self.spec.recipe(), 'made': made}, self._contents)}.npy"
+                found = self._found(path)
+                return self._made(path, self._layout if made == "pixels" else MASK, decode) if found is None else found
+            except UnreadableFileError as error:
+                # one is enough to stop, but a user wants to hear of all
+                raise RefusedFilesError(self._refused() or [(error.path, error.reason)]) from error
 
     def _found(self, path: Path) -> Array | None:
         array = load(path)

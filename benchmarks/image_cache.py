@@ -1,0 +1,87 @@
+"""How fast images come out of the cache as float batches, and what filling it costs beside bare Pillow.
+
+Run as ``OMP_NUM_THREADS=1 python benchmarks/image_cache.py``. Images are made up; rates are images per CPU second,
+all threads counted, each the best of three, so that a busy machine changes little.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+
+from fusiondx.data.cache import gather
+from fusiondx.data.images import THREADS, Image, ImageData
+
+BATCH, FILES, SIDE, SOURCE = 32, 1024, 128, 256
+FOLDERS = count()
+
+
+def make(folder: Path, mode: str) -> list[Path]:
+    """JPEG photographs of smooth noise, all different."""
+    rng = np.random.default_rng(0)
+    paths = [folder / f"{mode}_{row}.jpg" for row in range(FILES)]
+    for path in paths:
+        coarse = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        PIL.Image.fromarray(coarse).resize((SOURCE, SOURCE)).convert(mode).save(path, quality=90)
+    return paths
+
+
+def best(run: Callable[[], object], images: int) -> float:
+    """Images per CPU second."""
+    rates = []
+    for _ in range(3):
+        start = time.process_time()
+        run()
+        rates.append(images / (time.process_time() - start))
+    return max(rates)
+
+
+def bare(path: Path) -> np.ndarray:
+    with PIL.Image.open(path) as image:
+        return np.asarray(image.resize((SIDE, SIDE), PIL.Image.Resampling.BILINEAR))
+
+
+def batches() -> list[np.ndarray]:
+    return list(np.random.default_rng(1).permutation(FILES).reshape(-1, BATCH))
+
+
+def decoded_each_time(paths: list[Path]) -> None:
+    for rows in batches():
+        torch.from_numpy(np.stack([bare(paths[row]) for row in rows])).float()
+
+
+def fill(paths: list[Path], folder: Path) -> None:
+    ImageData(Image(path="image", size=SIDE), paths, cache=folder / f"cache{next(FOLDERS)}").pixels()
+
+
+def fill_bare(paths: list[Path]) -> None:
+    with ThreadPoolExecutor(THREADS) as pool:
+        np.stack(list(pool.map(bare, paths)))
+
+
+def measure(folder: Path, mode: str) -> None:
+    paths = make(folder, mode)
+    pixels = ImageData(Image(path="image", size=SIDE), paths, cache=folder / "cache").pixels()
+    rates = {
+        "from the cache": best(lambda: [gather(pixels, r) for _ in range(10) for r in batches()], 10 * FILES),
+        "decoding each time": best(lambda: decoded_each_time(paths), FILES),
+        "filling the cache": best(lambda: fill(paths, folder), FILES),
+        "bare Pillow": best(lambda: fill_bare(paths), FILES),
+    }
+    for name, rate in rates.items():
+        print(f"{mode:4} {name:20} {rate:10,.0f} images/s")
+    print(f"{mode:4} cache / decoding     {rates['from the cache'] / rates['decoding each time']:10.1f}")
+    print(f"{mode:4} filling / Pillow     {rates['filling the cache'] / rates['bare Pillow']:10.2f}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        for mode in ("RGB", "L"):
+            measure(Path(folder), mode)
