@@ -1,0 +1,66 @@
+"""A page as one HTML file. The only file that knows Jinja."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; the first column names the rows."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lead: int | None = None
+    """Row to set off from the others."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and the numbers behind it."""
+
+    title: str
+    svg: str
+    """Drawn by `figures`, whose text is escaped: the only markup a page takes from elsewhere."""
+    caption: str
+    table: Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it."""
+
+    title: str
+    text: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
+    folded: tuple[Table, ...] = ()
+    """Tables shown on request."""
+    points: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report in the order of reading."""
+
+    title: str
+    summary: tuple[str, ...]
+    sections: tuple[Section, ...] = field(default=())
+
+
+def render(page: Page) -> str:
+    """`page` as HTML: everything escaped, nothing loaded, no script."""
+    environment = Environment(
+        loader=PackageLoader("fusiondx.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["drawn"] = Markup
+    return environment.get_template("report.html.j2").render(page=page)

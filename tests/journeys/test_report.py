@@ -1,0 +1,512 @@
+"""A report from results to table, JSON and page, and what a hostile name can do there: nothing."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fusiondx.core.predictions import ClassPrediction, NumberPrediction, SurvivalPrediction
+from fusiondx.core.targets import Classes, Number, Survival, TargetValues
+from fusiondx.errors import RunError
+from fusiondx.evaluation.estimate import Estimate, Undefined
+from fusiondx.evaluation.score import difference, score
+from fusiondx.reporting import figures, panels
+from fusiondx.reporting.report import Report, Result
+from fusiondx.reporting.words import number, spread
+
+MODELS = {
+    "clinical + omics + mri (gated)": ("model", 0.9),
+    "clinical + omics + mri (mean)": ("model", 0.8),
+    "clinical only": ("modality", 0.6),
+    "omics only": ("modality", 0.75),
+    "mri only": ("modality", 0.2),
+    "ridge Cox / logistic on the clinical table": ("baseline", 0.62),
+}
+ABC = ("astrocytoma", "oligodendroglioma", "glioblastoma")
+
+
+def parts_of(kind, signal, patients=120, folds=1, classes=("no", "yes"), seed=0):
+    """Simulated held-out sets in which a share `signal` of the prediction is the truth."""
+    rng = np.random.default_rng(seed)  # the truth first, so that it is the same for every signal
+    ids = np.array([f"SECRET-{i:04d}" for i in range(patients)], dtype=object)
+    truth_of_all, latent = outcomes(kind, rng, patients, classes)
+    said = signal * latent + (1 - signal) * rng.normal(size=latent.shape)
+    rows = np.array_split(rng.permutation(patients), folds)
+    return tuple((prediction(kind, ids[row], said[row], classes), truth_of_all[row]) for row in rows)
+
+
+def outcomes(kind, rng, patients, classes):
+    known = rng.random(patients) > 0.05
+    if kind == "classes":
+        label = rng.integers(len(classes), size=patients)
+        latent = np.eye(len(classes))[label] * 2.0
+        return TargetValues(Classes("column"), {"label": np.where(known, label, -1)}, known, classes), latent
+    latent = rng.normal(size=patients)
+    if kind == "number":
+        value = np.where(known, 55 + 12 * latent, np.nan)
+        return TargetValues(Number("age", "years"), {"value": value}, known), latent
+    time, limit = rng.exponential(30 * np.exp(-latent)), rng.uniform(5, 90, patients)
+    fields = {"time": np.ceil(np.minimum(time, limit)), "event": (time <= limit).astype(int)}
+    return TargetValues(Survival("time", "event"), fields, known), latent
+
+
+def prediction(kind, ids, said, classes):
+    if kind == "classes":
+        odds = np.exp(2 * said)
+        return ClassPrediction(ids, classes, odds / odds.sum(axis=1, keepdims=True))
+    if kind == "number":
+        return NumberPrediction(ids, 55 + 12 * said, "years")
+    return SurvivalPrediction(ids, said, np.array([1.0, 50.0]), np.full((len(ids), 2), 0.5))
+
+
+def results_for(target, kind, names=MODELS, **settings):
+    folds = settings.get("folds", 1)
+    return tuple(
+        Result(
+            model=name,
+            role=role,
+            target=target,
+            parts=(parts := parts_of(kind, signal, **settings)),
+            estimates=score(parts, replicates=60),
+            seconds=12.3,
+            parameters=45_678,
+            cuts=(0.0,) * folds if kind == "survival" else (),
+        )
+        for name, (role, signal) in names.items()
+    )
+
+
+def compared(results):
+    """Paired differences of the first model from all others."""
+    first, rows = results[0], []
+    for other in results[1:]:
+        metric = first.estimates[0].metric
+        gap = difference(first.parts, other.parts, metric, replicates=60)
+        row = {"model": first.model, "versus": other.model, "target": first.target, "metric": metric}
+        rows.append(row | {"difference": gap.value, "low": gap.low, "high": gap.high, "n": gap.n})
+    return rows
+
+
+def report_of(*groups, **settings):
+    history = pd.DataFrame({"epoch": range(1, 21), "train_loss": 1 / np.arange(1, 21)})
+    history["validation_loss"] = history["train_loss"] + 0.1
+    patterns = {"pattern": ["clinical + omics + mri", "clinical + omics"], "patients": [70, 50], "events": [31, 20]}
+    given = {
+        "title": "Glioma: survival and IDH1",
+        "results": tuple(result for group in groups for result in group),
+        "differences": pd.DataFrame([row for group in groups for row in compared(group)]),
+        "patterns": pd.DataFrame(patterns),
+        "history": {"clinical + omics + mri (gated)": history},
+        "notes": ("These patients are simulated.", "2 constant columns were dropped: omics."),
+        "manifest": {"fusiondx": "0.1.0", "seed": "0", "cohort": "3f9c2d"},
+    }
+    return Report(**given | settings)
+
+
+@pytest.fixture(scope="module")
+def full():
+    """Every kind of target; several folds and a single test set; a metric that is undefined."""
+    subtype = list(results_for("subtype", "classes", classes=ABC))
+    nothing = Undefined("auroc", "no two classes among 4 patients", 4, None)
+    subtype[-1] = replace(subtype[-1], estimates=(nothing, *subtype[-1].estimates[1:]))
+    groups = results_for("survival", "survival", folds=5), results_for("idh1", "classes"), results_for("age", "number")
+    report = report_of(*groups)
+    return replace(report, results=(*report.results, *subtype))
+
+
+@pytest.fixture(scope="module")
+def page(full, tmp_path_factory):
+    return full.to_html(tmp_path_factory.mktemp("page") / "report.html").read_text(encoding="utf-8")
+
+
+class Reader(HTMLParser):
+    """Elements, attributes and text of a page."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.words, self.inside = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self.inside.append(tag)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def assert_inert(text):
+    """No script, no handler, nothing loaded, no link."""
+    for tag, attributes in Reader(text).elements:
+        assert tag not in {"script", "iframe", "object", "embed", "link", "img", "a", "base", "form", "foreignobject"}
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            if name.endswith("href"):
+                assert value.startswith("#"), (tag, value)
+            if name == "style" or (name == "clip-path"):
+                assert set(re.findall(r"url\((.)", value)) <= {"#"}, value
+    style = re.search(r"<style>(.*?)</style>", text, re.S).group(1)
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in text
+
+
+# --- the table ------------------------------------------------------------------------------------------------------
+
+
+def test_frame_has_a_row_per_model_target_and_metric(full):
+    frame = full.frame()
+    assert len(frame) == sum(len(result.estimates) for result in full.results)
+    assert not frame.duplicated(["model", "target", "metric"]).any()
+    first = full.results[0].estimates[0]
+    row = frame.iloc[0]
+    assert (row["estimate"], row["low"], row["high"], row["n"]) == (first.value, first.low, first.high, first.n)
+
+
+def test_frame_says_why_a_metric_is_undefined(full):
+    undefined = full.frame().query("reason != ''")
+    assert list(undefined["metric"]) == ["auroc"]
+    assert undefined[["estimate", "low", "high"]].isna().all(axis=None)
+    assert list(undefined["reason"]) == ["no two classes among 4 patients"]
+    assert not full.frame().map(lambda cell: isinstance(cell, str) and "nan" in cell.lower()).any(axis=None)
+
+
+def test_text_lists_every_model_and_the_reason_of_what_is_undefined(full):
+    text = str(full)
+    assert all(text.count(name) == len(full.targets) for name in MODELS)
+    assert "AUROC undefined: no two classes among 4 patients" in text
+    found = full.results[0].estimates[0]
+    assert f"{number(found.value)} ({spread(found.low, found.high)})" in text
+
+
+def test_text_cannot_drive_a_terminal(full):
+    hostile = replace(full.results[0], model="\x1b[2J\x07evil\r\n", target="\x9b31m")
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", str(replace(full, results=(hostile,), title="\x1b]0;x\x07")))
+
+
+# --- JSON -----------------------------------------------------------------------------------------------------------
+
+
+def test_json_brings_back_the_same_page(full, tmp_path):
+    text = full.to_json(tmp_path / "report.json")
+    restored = Report.from_json(tmp_path / "report.json")
+    assert restored.to_json() == text
+    pages = [r.to_html(tmp_path / f"{i}.html").read_bytes() for i, r in enumerate((full, restored))]
+    assert pages[0] == pages[1]
+    pd.testing.assert_frame_equal(restored.frame(), full.frame())
+    pd.testing.assert_frame_equal(restored.differences, full.differences)
+
+
+def test_json_numbers_patients_alike_in_every_result(full, tmp_path):
+    text = full.to_json(tmp_path / "report.json")
+    assert "SECRET" not in text
+    restored = Report.from_json(tmp_path / "report.json")
+    first, second = (score(result.parts, replicates=20) for result in (full.results[0], restored.results[0]))
+    assert first[0].value == second[0].value
+    assert first[0].n == second[0].n
+    gap = difference(restored.results[0].parts, restored.results[1].parts, "c_index", replicates=20)
+    assert gap.value == pytest.approx(full.results[0].estimates[0].value - full.results[1].estimates[0].value)
+
+
+def test_json_has_null_for_what_is_not_finite(full):
+    odd = replace(full.results[0], estimates=(Estimate("c_index", 0.5, np.nan, np.inf, 3, 1, "by hand"),))
+    record = json.loads(replace(full, results=(odd,)).to_json(), parse_constant=pytest.fail)
+    assert record["results"][0]["estimates"][0]["low"] is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 99}', '{"format": 1, "title": "t"}'])
+def test_a_damaged_report_is_refused_in_words(tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(RunError, match=r"report\.json"):
+        Report.from_json(tmp_path / "report.json")
+
+
+def test_a_missing_report_is_refused_in_words(tmp_path):
+    with pytest.raises(RunError, match="cannot be read"):
+        Report.from_json(tmp_path / "none.json")
+
+
+# --- the page -------------------------------------------------------------------------------------------------------
+
+
+def test_page_shows_every_number_of_the_report(full, page):
+    text = Reader(page).text
+    for row in json.loads(full.to_json())["results"]:
+        for found in row["estimates"]:
+            if "value" in found:
+                assert f"{number(found['value'])} ({spread(found['low'], found['high'])})" in text
+
+
+def test_page_is_inert_and_keeps_ids_to_itself(page):
+    assert_inert(page)
+    assert "SECRET" not in page
+
+
+def test_page_is_accessible(page):
+    elements = Reader(page).elements
+    count = {tag: sum(t == tag for t, _ in elements) for tag, _ in elements}
+    assert count["table"] == count["caption"]
+    assert all(attributes.get("scope") in {"col", "row"} for tag, attributes in elements if tag == "th")
+    drawings = [attributes for tag, attributes in elements if tag == "svg"]
+    assert drawings
+    assert all(svg["role"] == "img" and len(svg["aria-label"]) > 20 for svg in drawings)
+    assert count["figure"] == count["svg"]
+    names = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    assert len(names) == len(set(names))
+
+
+def test_page_has_a_figure_for_every_kind_of_answer(page):
+    text = Reader(page).text
+    for heading in ("ROC curves", "Confusion matrix", "Kaplan-Meier by risk group", "Predicted and true values"):
+        assert heading in text
+    assert "Patients at risk" in text
+    assert "log-rank p" in text
+    assert "AUROC is undefined for ridge Cox / logistic on the clinical table: no two classes" in text
+
+
+def test_page_is_small_for_a_large_study(tmp_path):
+    results = results_for("survival", "survival", patients=1000, folds=5) + results_for("age", "number", patients=1000)
+    path = report_of(results[:6], results[6:]).to_html(tmp_path / "large.html")
+    assert path.stat().st_size < 2_000_000
+
+
+def test_a_report_of_nothing_is_still_a_page(tmp_path):
+    empty = Report("Nothing yet", ())
+    assert_inert(empty.to_html(tmp_path / "empty.html").read_text())
+    assert str(empty) == "Nothing yet"
+    nobody = results_for("survival", "survival", {"only": ("model", 1.0)})
+    said, truth = nobody[0].parts[0]
+    unknown = TargetValues(truth.spec, truth.fields, np.zeros(len(truth), dtype=bool))
+    nobody = (replace(nobody[0], parts=((said, unknown),), estimates=(Undefined("c_index", "nobody", 0, 0),)),)
+    assert_inert(Report("Nobody", nobody).to_html(tmp_path / "nobody.html").read_text())
+
+
+# --- the summary ----------------------------------------------------------------------------------------------------
+
+
+def summary_with(low, high, tmp_path, metric="c_index", value=None):
+    model, modality = results_for("survival", "survival", {"fused": ("model", 0.9), "alone": ("modality", 0.5)})
+    if metric != "c_index":
+        swap = {"fused": 2.0, "alone": 3.0}
+        model, modality = (
+            replace(r, estimates=(Estimate(metric, swap[r.model], 1.0, 4.0, 10, 3, ""),)) for r in (model, modality)
+        )
+    row = {"model": "fused", "versus": "alone", "target": "survival", "metric": metric}
+    gap = pd.DataFrame([row | {"difference": (low + high) / 2, "low": low, "high": high, "n": 120}])
+    path = Report("t", (model, modality), gap).to_html(tmp_path / "r.html")
+    return Reader(path.read_text()).text
+
+
+def test_summary_does_not_oversell(tmp_path):
+    assert "not shown to differ from the best single modality, alone" in summary_with(-0.01, 0.05, tmp_path)
+    assert "better than the best single modality, alone" in summary_with(0.01, 0.05, tmp_path)
+    assert "worse than the best single modality, alone" in summary_with(-0.05, -0.01, tmp_path)
+
+
+def test_summary_knows_that_a_smaller_error_is_better(tmp_path):
+    assert "better than the best single modality, alone" in summary_with(-2.0, -0.5, tmp_path, metric="mse")
+
+
+def test_summary_says_that_the_best_of_several_is_flattered(page):
+    assert "It is the best of 2 on these same patients, which flatters it." in Reader(page).text
+
+
+# --- what the figures show ------------------------------------------------------------------------------------------
+
+
+def test_area_under_the_drawn_curve_is_the_auroc(full):
+    for result in full.about("idh1"):
+        x, y = panels.roc(result)
+        assert np.trapezoid(y, x) == pytest.approx(result.estimates[0].value, abs=1e-12)
+    folded = results_for("idh1", "classes", folds=3)[0]
+    x, y = panels.roc(folded)
+    assert np.trapezoid(y, x) == pytest.approx(folded.estimates[0].value, abs=0.01)
+
+
+def test_confusion_counts_each_patient_once(full):
+    result = full.about("idh1")[0]
+    twice = replace(result, parts=result.parts * 2)
+    assert np.array_equal(panels.confusion(twice), panels.confusion(result))
+    assert panels.confusion(result).sum() == result.parts[0][1].known.sum()
+
+
+def test_risk_groups_use_each_fold_s_own_cut_point():
+    parts = parts_of("survival", 0.9, folds=2)
+    result = Result("m", "model", "t", parts, (), cuts=(-np.inf, np.inf))
+    panel = panels.survival(result)
+    high = panel.groups["High risk"]
+    assert high.patients == parts[0][1].known.sum()
+    assert high.at_risk[0] == high.patients
+    assert panels.survival(replace(result, cuts=(None, None))) is None
+    assert panels.survival(replace(result, cuts=(-np.inf, -np.inf))).test is None
+
+
+def test_figures_are_the_same_each_time_and_carry_no_date(full):
+    x, y = panels.roc(full.about("idh1")[0])
+    lines = [figures.Line("_$x$ & <b>", "model", x, y)]
+    first, again = (figures.roc(lines, "an alt text") for _ in range(2))
+    assert first == again
+    assert "metadata" not in first
+    assert "_$x$ &amp; &lt;b&gt;" in first
+    assert set(re.findall(r"https?://[^\"<\s]+", first)) == {"http://www.w3.org/2000/svg"}
+    assert "currentColor" in first
+    assert "var(--series-1" in first
+
+
+def test_drawing_leaves_the_user_s_matplotlib_alone(full):
+    import matplotlib
+
+    matplotlib.rcParams["svg.hashsalt"], before = "mine", matplotlib.rcParams["svg.hashsalt"]
+    try:
+        x, y = panels.roc(full.about("idh1")[0])
+        figures.roc([figures.Line("m", "model", x, y)], "alt")
+        assert matplotlib.rcParams["svg.hashsalt"] == "mine"
+    finally:
+        matplotlib.rcParams["svg.hashsalt"] = before
+
+
+# --- hostile names --------------------------------------------------------------------------------------------------
+
+EXECUTED = "document.documentElement.setAttribute('data-executed','yes')"
+SHELLS = [
+    "<script>{}</script>",
+    "</script><script>{}</script>",
+    "</style><script>{}</script>",
+    "</title><script>{}</script>",
+    "</svg><script>{}</script>",
+    "</text></g></svg><img src=x onerror={}>",
+    "<img src=x onerror={}>",
+    '"><img src=x onerror={}>',
+    "'><img src=x onerror={}>",
+    '" onmouseover={} x="',
+    "' autofocus onfocus={} x='",
+    "<svg onload={}>",
+    "<svg><script>{}</script></svg>",
+    "<svg><animate onbegin={} attributeName=x dur=1s>",
+    "<details open ontoggle={}>",
+    "<body onload={}>",
+    "<iframe srcdoc='<script>parent.{}</script>'>",
+    "<iframe src=javascript:parent.{}>",
+    "<a href=javascript:{} id=a>x</a>",
+    "javascript:{}",
+    "<math><mtext><script>{}</script>",
+    "<style>*{{background:url('javascript:{}')}}</style>",
+    "<input autofocus onfocus={}>",
+    "<video><source onerror={}></video>",
+    "<!--><script>{}</script>-->",
+    "]]><script>{}</script>",
+    "<![CDATA[</text><script>{}</script>]]>",
+    "{{{{ ''.__class__ }}}}<script>{}</script>",
+    "{{% raw %}}<script>{}</script>",
+    "&lt;script&gt;{}&lt;/script&gt;",
+    "&#60;script&#62;{}&#60;/script&#62;",
+    "\x00<script>{}</script>",
+    "<scr\x00ipt>{}</scr\x00ipt>",
+    "\ud800<script>{}</script>",
+    "$\\frac{{<script>{}</script>",
+    "$x$ _<script>{}</script>",
+    "_hidden<script>{}</script>",
+    "\u202e<script>{}</script>",
+    "\uff1cscript\uff1e{}\uff1c/script\uff1e",
+    "\n\r\t<script>{}</script>\x0b",
+    "<base href=//evil.example/><script>{}</script>",
+    "<meta http-equiv=refresh content='0;url=javascript:{}'>",
+    "<form><button formaction=javascript:{} autofocus>x",
+    "<object data=javascript:{}>",
+    "<embed src=javascript:{}>",
+    "<link rel=stylesheet href=//evil.example/{}>",
+    "<use href='data:image/svg+xml,<svg onload={}>'>",
+    "<foreignObject><img src=x onerror={}></foreignObject>",
+    "</caption></table><script>{}</script>",
+    "日本語 🧠<script>{}</script>",
+]
+PADDING = ("", "x" * 300)
+HOSTILE = [padding + shell.format(EXECUTED) for padding in PADDING for shell in SHELLS]
+
+
+def hostile_target(ten):
+    """A diagnosis whose name, classes and models are hostile, ten of each."""
+    parts = parts_of("classes", 0.9, classes=tuple(ten))
+    found, nothing = Estimate("auroc", 0.8, 0.7, 0.9, 10, 4, ten[3]), Undefined("auroc", ten[4], 10, 4)
+    roles = ("model", "modality", "baseline", *["modality"] * 7)
+    return [
+        Result(name, role, ten[0], parts if i < 3 else (), (found if i < 8 else nothing, replace(found, metric=ten[5])))
+        for i, (name, role) in enumerate(zip(ten, roles, strict=True))
+    ]
+
+
+def hostile_report():
+    """A hundred hostile strings, each in every place where a name can stand."""
+    assert len(set(HOSTILE)) == 100
+    tens = [HOSTILE[start : start + 10] for start in range(0, 100, 10)]
+    answers = [result for ten in tens for result in hostile_target(ten)]
+    names = [Result("m", "model", text, (), ()) for text in HOSTILE if text not in {ten[0] for ten in tens}]
+    said, truth = parts_of("number", 0.9)[0]
+    of_unit = Estimate("mse", 1.0, 0.5, 2.0, 10, None, "")
+    odd_unit = Result("m", "model", "n", ((replace(said, unit=" ".join(HOSTILE)), truth),), (of_unit,))
+    tabular = [text for text in HOSTILE if "\ud800" not in text]  # a table cannot hold half a character
+    row = {"model": HOSTILE[0], "versus": HOSTILE[1], "target": HOSTILE[0], "metric": "auroc"}
+    curve = pd.DataFrame({"epoch": [1, 2], "train_loss": [1.0, 0.5], "validation_loss": [1.0, 0.8]})
+    return Report(
+        title=" ".join(HOSTILE),
+        results=(*answers, *names, odd_unit),
+        differences=pd.DataFrame([row | {"difference": 0.1, "low": 0.0, "high": 0.2, "n": 10}]),
+        patterns=pd.DataFrame({"pattern": tabular, HOSTILE[0]: 1, HOSTILE[5]: tabular}),
+        history=dict.fromkeys(HOSTILE[:5], curve),
+        notes=tuple(HOSTILE),
+        manifest={text: text for text in HOSTILE},
+    )
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    return hostile_report().to_html(tmp_path_factory.mktemp("hostile") / "report.html")
+
+
+def test_hostile_names_stay_text(hostile):
+    page = hostile.read_text(encoding="utf-8")
+    assert_inert(page)
+    text = Reader(page).text
+    assert text.count(EXECUTED) > 5 * len(HOSTILE)
+    assert "<script>" in text
+
+
+def test_hostile_names_survive_json(tmp_path):
+    report = hostile_report()
+    report.to_json(tmp_path / "report.json")
+    restored = Report.from_json(tmp_path / "report.json")
+    assert [result.model for result in restored.results] == [result.model for result in report.results]
+
+
+def test_hostile_names_execute_nothing_in_a_browser(hostile, tmp_path):
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine")
+
+    def dump(path):
+        switches = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+        switches += " disable-component-update disable-sync virtual-time-budget=2000 dump-dom"
+        command = [chromium, *(f"--{switch}" for switch in switches.split())]
+        command += [f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+    canary = tmp_path / "canary.html"  # the same page without its protection does execute
+    canary.write_text(f"<!DOCTYPE html><html><body><script>{EXECUTED}</script></body></html>")
+    assert 'data-executed="yes"' in dump(canary)
+    shown = dump(hostile)
+    assert EXECUTED in shown
+    assert "data-executed=" not in shown
+    unprotected = tmp_path / "unprotected.html"  # escaping alone must do, without the browser's policy
+    page = hostile.read_text(encoding="utf-8")
+    unprotected.write_text(re.sub(r"<meta http-equiv=[^>]*>", "", page, count=1), encoding="utf-8")
+    assert "data-executed=" not in dump(unprotected)
