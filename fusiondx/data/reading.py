@@ -120,7 +120,7 @@ class FileSource:
         with readable(self.name):
             for batch in self._batches([id, *columns], {**dict.fromkeys(columns, kind), id: pa.string()}):
                 ids.append(text(batch.column(0).to_pandas()))
-                block = np.empty((batch.num_rows, len(columns)), dtype=np.float32)
+                block = np.empty((batch.num_rows, len(columns)), dtype=np.float32, order="F")
                 for j in range(len(columns)):
                     block[:, j] = arrow_numbers(batch.column(j + 1))
                 blocks.append(block)
