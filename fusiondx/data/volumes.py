@@ -177,7 +177,7 @@ def _refuse_elsewhere(mask: Path, path: Path) -> None:
 
 def _whole(image: Any, window: tuple[float, float] | None) -> bool:
     """Whether int16 holds every value: the file has integers, and the window or their type's range fits."""
-    slope, intercept = (1.0 if end is None else end for end in image.header.get_slope_inter())
+    slope, intercept = image.dataobj.slope, image.dataobj.inter  # nibabel blanks those of the header
     dtype = image.get_data_dtype()
     if dtype.kind == "f" or not float(slope).is_integer() or not float(intercept).is_integer():
         return False
@@ -199,7 +199,9 @@ def _verify(path: Path, image: Any) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return why(error) if isinstance(error, OSError) and error.errno else "damaged or truncated"
+    if isinstance(error, OSError) and (error.errno or isinstance(error, FileNotFoundError)):
+        return why(error)
+    return "damaged or truncated"
 
 
 def _cropped(values: Array, inside: npt.NDArray[np.bool_], margin: float) -> Array:
