@@ -1,7 +1,7 @@
 """How fast images come out of the cache as float batches, and what filling it costs beside bare Pillow.
 
 Run as ``OMP_NUM_THREADS=1 python benchmarks/image_cache.py``. Images are made up; rates are images per CPU second,
-all threads counted, each the best of three, so that a busy machine changes little.
+all threads counted, so that a busy machine changes little.
 """
 
 import tempfile
@@ -32,14 +32,15 @@ def make(folder: Path, mode: str) -> list[Path]:
     return paths
 
 
-def best(run: Callable[[], object], images: int) -> float:
-    """Images per CPU second."""
-    rates = []
-    for _ in range(3):
-        start = time.process_time()
-        run()
-        rates.append(images / (time.process_time() - start))
-    return max(rates)
+def rates(jobs: dict[str, tuple[Callable[[], object], int]], rounds: int = 5) -> dict[str, float]:
+    """Images per CPU second of each job, taken in turns so that a busy spell hits them alike; the best round."""
+    best = dict.fromkeys(jobs, 0.0)
+    for _ in range(rounds):
+        for name, (run, images) in jobs.items():
+            start = time.process_time()
+            run()
+            best[name] = max(best[name], images / (time.process_time() - start))
+    return best
 
 
 def bare(path: Path) -> np.ndarray:
@@ -68,16 +69,18 @@ def fill_bare(paths: list[Path]) -> None:
 def measure(folder: Path, mode: str) -> None:
     paths = make(folder, mode)
     pixels = ImageData(Image(path="image", size=SIDE), paths, cache=folder / "cache").pixels()
-    rates = {
-        "from the cache": best(lambda: [gather(pixels, r) for _ in range(10) for r in batches()], 10 * FILES),
-        "decoding each time": best(lambda: decoded_each_time(paths), FILES),
-        "filling the cache": best(lambda: fill(paths, folder), FILES),
-        "bare Pillow": best(lambda: fill_bare(paths), FILES),
-    }
-    for name, rate in rates.items():
+    found = rates(
+        {
+            "from the cache": (lambda: [gather(pixels, r) for _ in range(10) for r in batches()], 10 * FILES),
+            "decoding each time": (lambda: decoded_each_time(paths), FILES),
+            "filling the cache": (lambda: fill(paths, folder), FILES),
+            "bare Pillow": (lambda: fill_bare(paths), FILES),
+        }
+    )
+    for name, rate in found.items():
         print(f"{mode:4} {name:20} {rate:10,.0f} images/s")
-    print(f"{mode:4} cache / decoding     {rates['from the cache'] / rates['decoding each time']:10.1f}")
-    print(f"{mode:4} filling / Pillow     {rates['filling the cache'] / rates['bare Pillow']:10.2f}")
+    print(f"{mode:4} cache / decoding     {found['from the cache'] / found['decoding each time']:10.1f}")
+    print(f"{mode:4} filling / Pillow     {found['filling the cache'] / found['bare Pillow']:10.2f}")
 
 
 if __name__ == "__main__":

@@ -243,7 +243,7 @@ class ImageData:
     @cached_property
     def _layout(self) -> Layout:
         """What all files have in common: the most channels, one number type."""
-        layouts = list(_in_order(self.spec.layout, self.paths))
+        layouts = [self.spec.layout(path) for path in self.paths]  # too quick for threads to pay
         dtypes = {layout.dtype for layout in layouts}
         if dtypes <= {np.dtype(np.int16), np.dtype(np.float32)} and len(dtypes) > 1:
             dtypes = {np.dtype(np.float32)}  # volumes are in physical units, in whichever type
