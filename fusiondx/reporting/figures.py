@@ -19,6 +19,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
@@ -43,6 +44,8 @@ _GROUP_STROKES = {GROUPS[0]: (0, "modality"), GROUPS[1]: (1, "model")}
 _STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -70,7 +73,7 @@ class Line:
 def roc(lines: Sequence[Line], alt: str) -> str:
     """ROC curves, the metric of each in the legend."""
     with _style(alt):
-        figure, axes = _canvas(3.9 + 0.19 * len(lines))
+        figure, axes = _canvas(3.7 + 0.19 * len(lines), width=4.3)
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.7, alpha=0.35)
         for place, line in enumerate(lines):
             axes.plot(line.x, line.y, **_stroke(place, line.role))
@@ -78,7 +81,7 @@ def roc(lines: Sequence[Line], alt: str) -> str:
             xlabel="1 \u2212 specificity", ylabel="Sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal"
         )
         handles = [Line2D([], [], **_stroke(place, line.role)) for place, line in enumerate(lines)]
-        _legend(figure, handles, [f"{short(line.name, 38)}  {_value(line.value)}" for line in lines])
+        _legend(figure, handles, [f"{_value(line.value)} {short(line.name, 40)}" for line in lines], title="AUROC")
         return _svg(figure, alt)
 
 
@@ -112,6 +115,7 @@ def survival(panel: RiskGroups, unit: str, note: str, alt: str) -> str:
             _kaplan_meier(axes, group.curve, panel.until[name], strokes[name])
         axes.set(ylabel="Event-free", xlabel=f"Time ({plain(unit)})", ylim=(-0.02, 1.02), xlim=(-0.02 * most, most))
         axes.set_xticks(panel.times)
+        axes.tick_params(labelbottom=True)  # shared axes would hide them
         axes.text(0.98, 0.98, plain(note), transform=axes.transAxes, ha="right", va="top")
         _numbers_at_risk(below, panel)
         labels = [f"{name} ({counted(group.patients, 'patient')})" for name, group in panel.groups.items()]
@@ -152,13 +156,13 @@ def training(history: pd.DataFrame, alt: str) -> str:
 
 
 def forest(rows: Sequence[tuple[str, Role, Outcome]], metric: str, chance: float | None, alt: str) -> str:
-    """Estimates with their intervals, one model below the other; `chance` is drawn as a line."""
+    """Estimates with their intervals, one model below the other; `chance` is marked in each row."""
     with _style(alt):
         figure, axes = _canvas(0.75 + 0.42 * len(rows))
-        if chance is not None:
-            axes.axvline(chance, color=INK, linewidth=0.7, alpha=0.4, linestyle=(0, (3, 3)))
         for place, (name, role, found) in enumerate(rows):
             _interval(axes, place, role, found)
+            if chance is not None:  # row by row, so that it strikes through no name
+                axes.vlines(chance, place - 0.06, place + 0.34, color=INK, linewidth=0.9, alpha=0.5)
             axes.text(0, place - 0.24, short(name, 44), transform=axes.get_yaxis_transform(), va="center")
             value = outcome(found)
             axes.text(1, place - 0.24, value, transform=axes.get_yaxis_transform(), va="center", ha="right")
@@ -216,9 +220,10 @@ def _stroke(place: int, role: str) -> dict[str, Any]:
     return {"color": SERIES[place % len(SERIES)], "linewidth": wide, "linestyle": DASH[role]}
 
 
-def _legend(figure: Figure, handles: list[Line2D], labels: list[str], columns: int = 1) -> Legend:
+def _legend(figure: Figure, handles: list[Line2D], labels: list[str], columns: int = 1, title: str = "") -> Legend:
     # Labels are put in afterwards: matplotlib drops those that begin with an underscore
-    legend = figure.legend(handles, ["name"] * len(handles), loc="outside lower center", ncols=columns)
+    legend = figure.legend(handles, ["name"] * len(handles), loc="outside lower center", ncols=columns, title=title)
+    legend.set_alignment("left")
     for text, label in zip(legend.get_texts(), labels, strict=True):
         text.set_text(label)
     return legend
@@ -241,7 +246,7 @@ def _style(salt: str) -> Iterator[None]:
 def _svg(figure: Figure, alt: str) -> str:
     drawn = StringIO()
     nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
-    figure.savefig(drawn, format="svg", transparent=True, metadata=nothing)
+    FigureCanvasSVG(figure).print_svg(drawn, metadata=nothing)  # savefig would draw everything twice
     root = ElementTree.fromstring(drawn.getvalue())
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', drawn.getvalue()))
     for element in root.iter():

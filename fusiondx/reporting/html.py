@@ -17,6 +17,8 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     lead: int | None = None
     """Row to set off from the others."""
+    words: tuple[int, ...] = (0,)
+    """Columns that hold words; the others hold numbers."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Page:
     """A report in the order of reading."""
 
     title: str
-    summary: tuple[str, ...]
+    summary: tuple[tuple[str, str], ...]
+    """Target and paragraph."""
     sections: tuple[Section, ...] = field(default=())
 
 

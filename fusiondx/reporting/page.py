@@ -32,7 +32,11 @@ def compose(report: Report) -> Page:
     if report.manifest:
         facts = tuple((plain(name), plain(value)) for name, value in report.manifest.items())
         sections.append(Section("How this report was made", facts=facts))
-    return Page(plain(report.title), tuple(sentences(report, target) for target in report.targets), tuple(sections))
+    return Page(
+        plain(report.title),
+        tuple((plain(target), sentences(report, target)) for target in report.targets),
+        tuple(sections),
+    )
 
 
 def _comparison(report: Report, target: str) -> Section:
@@ -52,7 +56,7 @@ def _comparison(report: Report, target: str) -> Section:
     drawing = Drawing(
         f"{title(metric)} of every model",
         figures.forest(rows, title(metric), chance, alt),
-        "Points are estimates, bars 95 % intervals." + (" The dashed line is chance." if chance else ""),
+        "Points are estimates, bars 95 % intervals." + (" The short upright line is chance." if chance else ""),
         _forest_table(rows, metric),
     )
     return Section(
@@ -66,7 +70,7 @@ def _comparison(report: Report, target: str) -> Section:
 
 def _main_table(report: Report, target: str, metric: str) -> Table:
     leader, results = lead(report, target), report.about(target)
-    shown = f"{title(metric)} (95 % interval)"
+    shown = f"{title(metric)} (95\u00a0%\u00a0interval)"
     columns = (
         "Model",
         "Kind",
@@ -90,7 +94,7 @@ def _main_table(report: Report, target: str, metric: str) -> Table:
         for result in results
     )
     place = next((i for i, result in enumerate(results) if result is leader), None)
-    return Table(f"{plain(target)} on held-out patients", columns, rows, place)
+    return Table(f"{plain(target)} on held-out patients", columns, rows, place, words=(0, 1))
 
 
 def _gap(report: Report, leader: Result | None, result: Result, metric: str) -> str:
@@ -107,7 +111,8 @@ def _all_metrics(results: tuple[Result, ...]) -> Table:
         for result in results
         for e in result.estimates
     )
-    return Table("Every metric", ("Model", "Metric", "Estimate (95 % interval)", "Patients", "Events", "Method"), rows)
+    columns = ("Model", "Metric", "Estimate (95\u00a0%\u00a0interval)", "Patients", "Events", "Method")
+    return Table("Every metric", columns, rows, words=(0, 1, 5))
 
 
 def _forest_table(rows: list[tuple[str, figures.Role, Outcome]], metric: str) -> Table:
@@ -124,7 +129,7 @@ def _answers(report: Report, target: str) -> Iterator[Section]:
     """The section that shows what was predicted for a target; none where nothing was."""
     shown = [result for result in report.about(target) if any(len(said) for said, _ in result.known)]
     leader = lead(report, target)
-    if leader is None or leader not in shown:
+    if leader is None or not any(leader is result for result in shown):
         return
     said = leader.parts[0][0]
     if isinstance(said, ClassPrediction):

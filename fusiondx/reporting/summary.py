@@ -9,7 +9,7 @@ from fusiondx.errors import counted
 from fusiondx.evaluation.estimate import Estimate
 from fusiondx.evaluation.metrics import METRICS
 from fusiondx.reporting.report import Report, Result
-from fusiondx.reporting.words import number, plain, signed, spread, title
+from fusiondx.reporting.words import ROLES, number, plain, signed, spread, title
 
 _RIVALS = {"modality": "the best single modality", "baseline": "the best baseline"}
 
@@ -39,7 +39,7 @@ def sentences(report: Report, target: str) -> str:
     """How good the leading model is for `target`, and how it compares, as one paragraph."""
     metric, leader = primary(report.about(target)), lead(report, target)
     if metric is None or leader is None:
-        return f"{plain(target)}: no model could be judged on these patients."
+        return "No model could be judged on these patients."
     rivals = [_rival(report, leader, role, metric) for role in _RIVALS if role != leader.role]
     return " ".join([_opening(report, leader, metric), *(sentence for sentence in rivals if sentence)])
 
@@ -49,11 +49,10 @@ def _opening(report: Report, leader: Result, metric: str) -> str:
     assert isinstance(found, Estimate)
     events = "" if found.events is None else f", {counted(found.events, _event(leader))}"
     interval = f"95 % interval {spread(found.low, found.high)}; {counted(found.n, 'patient')}{events}"
-    text = f"{plain(leader.target)}: {plain(leader.model)} reaches {title(metric)} {number(found.value)} ({interval})."
     peers = sum(result.role == leader.role for result in report.about(leader.target))
-    if peers > 1:
-        text += f" It is the best of {peers} on these same patients, which flatters it."
-    return text
+    which = "The best" if peers > 1 else "The"
+    text = f"{which} {ROLES[leader.role]} is {plain(leader.model)}. {title(metric)} {number(found.value)} ({interval})."
+    return text + (f" It is the best of {peers} on these same patients, which flatters it." if peers > 1 else "")
 
 
 def _event(result: Result) -> str:

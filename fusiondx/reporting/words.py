@@ -38,17 +38,19 @@ def number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return NOTHING
     decimals = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0
-    return f"{value:,.{decimals}f}".replace("-", "\u2212")
+    text = f"{value:,.{decimals}f}"
+    return text.removeprefix("-") if not float(text.replace(",", "")) else text.replace("-", "\u2212")
 
 
 def signed(value: float) -> str:
     """A difference, with its sign."""
-    return f"+{number(value)}" if value > 0 else number(value)
+    text = number(value)
+    return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
 def spread(low: float, high: float) -> str:
-    """An interval in words: ``0.79 to 0.88``."""
-    return f"{number(low)} to {number(high)}"
+    """An interval in words, kept on one line: ``0.79 to 0.88``."""
+    return f"{number(low)}\u00a0to\u00a0{number(high)}"
 
 
 def outcome(result: Outcome) -> str:
