@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,6 +88,8 @@ class FileSource:
             raise DataError(f"{name} does not exist in the data folder.{did_you_mean(path.name, siblings)}")
         with readable(name):
             columns = tuple(header(path))
+        if not columns:
+            refuse(name, "is empty. It needs a header and one row per patient.")
         refuse_duplicate_headers(columns, name)
         return cls(path, name, columns)
 
@@ -131,12 +134,14 @@ class FileSource:
             rows = max(1, CELLS_AT_ONCE // max(1, len(columns)))
             yield from pq.ParquetFile(self.path).iter_batches(batch_size=rows, columns=columns)
             return
-        yield from pa_csv.open_csv(
-            self.path,
-            pa_csv.ReadOptions(column_names=list(self.columns), skip_rows=1, block_size=BYTES_AT_ONCE),
-            pa_csv.ParseOptions(delimiter=separator(self.path)),
-            pa_csv.ConvertOptions(column_types=dict(kinds), include_columns=columns, null_values=list(MISSING)),
-        )
+        read = pa_csv.ReadOptions(column_names=list(self.columns), skip_rows=1, block_size=BYTES_AT_ONCE)
+        split = pa_csv.ParseOptions(delimiter=separator(self.path))
+        cells = pa_csv.ConvertOptions(column_types=dict(kinds), include_columns=columns, null_values=list(MISSING))
+        try:
+            yield from pa_csv.open_csv(self.path, read, split, cells)
+        except pa.ArrowInvalid as error:
+            if not re.match("Empty CSV|Could not skip", str(error)):  # nothing below the header: no rows
+                raise
 
 
 class NotNumbersError(Exception):

@@ -84,8 +84,10 @@ class TableData:
 
     def warn_of_empty_columns(self, where: str) -> None:
         """Name the columns that say nothing. They stay: the training patients decide what a model uses."""
-        low, high = (np.asarray(extreme.reduce(self.numeric, axis=0, initial=np.nan)) for extreme in (np.fmin, np.fmax))
-        numeric = [n for n, varies in zip(self.names, low < high, strict=True) if not varies]
+        low, high = (np.asarray(f.reduce(self.numeric, axis=0, initial=np.nan)) for f in (np.fmin, np.fmax))
+        still = np.flatnonzero(~(low < high))
+        gaps = np.isnan(self.numeric[:, still])
+        numeric = [self.names[j] for j in still[~gaps.any(axis=0) | gaps.all(axis=0)]]  # else the gaps say something
         groups = [n for n, v in self.categorical.items() if len({x for x in v if x is not None}) < 2]
         if (numeric or groups) and len(self) > 1:
             message = f"{where}: empty or always the same: {listed(numeric + groups)}. A model makes no use of them."
