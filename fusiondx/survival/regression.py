@@ -25,7 +25,9 @@ def fit_cox(
     covariates = np.asarray(x, dtype=np.float64)
     spread = covariates.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
-    fit = _Likelihood.of((covariates - covariates.mean(axis=0)) / scale, time, event, penalty / scale**2)
+    # Any origin gives the same fit; about the median an outlier costs the other patients no digits
+    centre = np.median(covariates, axis=0)
+    fit = _Likelihood.of((covariates - centre) / scale, time, event, penalty / scale**2)
     beta: Floats = np.zeros(covariates.shape[1])
     value = fit.value(beta)
     for _ in range(iterations):
@@ -61,11 +63,10 @@ class _Likelihood:
         return cls(x[order], happened, last, start, (np.arange(len(ties)) - start) / ties, penalty)
 
     def value(self, beta: Floats) -> float:
-        eta = self.x @ beta
-        at_risk = np.logaddexp.accumulate(eta)[self.last]
-        tied = self._over_ties(np.exp(eta[self.event] - at_risk))
-        likelihood = np.sum(eta[self.event] - at_risk - np.log1p(-self.gone * tied))
-        return float(likelihood - self.penalty @ beta**2 / 2)
+        with np.errstate(over="ignore", invalid="ignore"):  # a step too far is not finite, and halved
+            eta = self.x @ beta
+            likelihood = np.sum(eta[self.event] - self._log_at_risk(eta[:, None])[:, 0])
+            return float(likelihood - self.penalty @ beta**2 / 2)
 
     def improve(self, beta: Floats, value: float) -> tuple[Floats, float]:
         """The next coefficients and their value; the same ones where no step climbs."""
@@ -79,34 +80,32 @@ class _Likelihood:
         return beta, value
 
     def _derivatives(self, beta: Floats) -> tuple[Floats, Floats]:
-        eta = self.x @ beta
-        hazard = np.exp(eta - eta.max(initial=-np.inf))[:, None]
-        moment = hazard * self.x
-        total = self._at_risk(hazard)
-        # A floor for risk sets whose hazards all vanish beside the largest: a poor step is halved, NaN would stay
-        total = np.maximum(total, np.finfo(np.float64).tiny)
-        mean = self._at_risk(moment) / total
-        exposure = hazard * self._exposure(1 / total)
+        eta = (self.x @ beta)[:, None]
+        # Covariates moved above 0, so that their weighted sums too have a logarithm
+        shift = 1 - self.x.min(axis=0, initial=0.0)
+        total = self._log_at_risk(eta)
+        mean = np.exp(self._log_at_risk(eta + np.log(self.x + shift)) - total) - shift
         gradient = self.x[self.event].sum(axis=0) - mean.sum(axis=0) - self.penalty * beta
-        curvature = self.x.T @ (exposure * self.x) - mean.T @ mean + np.diag(self.penalty)
+        curvature = self.x.T @ (self._exposure(eta, total) * self.x) - mean.T @ mean + np.diag(self.penalty)
         return gradient, curvature
 
-    def _at_risk(self, terms: Floats) -> Floats:
-        """Per event: the sum of `terms` over its risk set, less what tied events have taken away."""
-        gone = self.gone[:, None] * self._over_ties(terms[self.event])
-        return np.cumsum(terms, axis=0)[self.last] - gone
+    def _log_at_risk(self, log_terms: Floats) -> Floats:
+        """Per event: log of the sum of terms over its risk set, less what tied events have taken away."""
+        everyone = np.logaddexp.accumulate(log_terms, axis=0)[self.last]
+        tied = self._over_ties(np.exp(log_terms[self.event] - everyone))
+        return np.asarray(everyone + np.log1p(-self.gone[:, None] * tied))
 
-    def _exposure(self, rate: Floats) -> Floats:
-        """Per patient: the sum of `rate` over the events it was at risk for (the transpose of `_at_risk`)."""
-        joins = np.zeros((len(self.x), 1))
-        np.add.at(joins, self.last, rate)
-        exposure = np.cumsum(joins[::-1], axis=0)[::-1]
-        exposure[self.event] -= self._over_ties(self.gone[:, None] * rate)
-        return exposure
+    def _exposure(self, eta: Floats, total: Floats) -> Floats:
+        """Per patient: its share of the hazards at risk, summed over events; ``(patients, 1)``."""
+        events = np.searchsorted(self.last, np.arange(len(self.x)))  # the first it was at risk for; all later ones
+        rate = np.logaddexp.accumulate(-total[::-1], axis=0)[::-1]
+        exposure = np.exp(eta + np.concatenate([rate, [[-np.inf]]])[events])
+        own = eta[self.event]
+        near = total[self.first]  # of the size of all totals at that time
+        exposure[self.event] -= np.exp(own - near) * self._over_ties(self.gone[:, None] * np.exp(near - total))
+        return np.asarray(exposure)
 
     def _over_ties(self, terms: Floats) -> Floats:
         """Per event: the sum of `terms` over the events at the same time."""
-        if not len(terms):
-            return terms
         starts, place = np.unique(self.first, return_inverse=True)
         return np.asarray(np.add.reduceat(terms, starts, axis=0)[place])

@@ -73,6 +73,6 @@ def test_deviation_equals_scikit_learn():
 def test_r_squared_of_equal_truths_is_undefined(recwarn):
     value, truth = np.array([1.0, 2.0, 3.0]), np.full(3, 0.1)
     assert np.isnan(r_squared(value, truth))
-    drawn_thrice = np.array([[0, 3, 0], [0, 0, 3]])
-    assert np.isnan(r_squared(value, np.array([0.1, 0.7, 1e5 / 3]), drawn_thrice)).all()
+    one_drawn = np.concatenate([times * np.eye(3) for times in range(1, 50)])
+    assert np.isnan(r_squared(value, np.array([0.1, 0.7, 1e5 / 3]), one_drawn)).all()
     assert not recwarn.list

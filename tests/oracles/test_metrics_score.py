@@ -99,6 +99,9 @@ def test_a_fold_without_the_metric_is_left_out_and_named(folds):
     found = by_name(score(folds, replicates=20))
     assert "mean over 5 of 6 folds" in found["auroc"].method
     assert "mean over 6 of 6 folds" in found["accuracy"].method
+    alone = by_name(score([folds[0], folds[1]], replicates=20))
+    assert (alone["auroc"].n, alone["accuracy"].n) == (20, 40)  # patients it rests on
+    assert alone["auroc"].events == folds[1][1].fields["label"].sum()
     given = [(part[1].fields["label"], part[0].probability[:, 1]) for part in folds[1:]]
     assert found["auroc"].value == pytest.approx(np.mean([roc_auc_score(*pair) for pair in given]))
 

@@ -81,6 +81,6 @@ def test_no_event_gives_a_zero_that_can_be_differentiated(n):
 
 def test_float32_hazards_lose_nothing_to_rounding():
     torch.manual_seed(0)
-    log_hazard, time, event = torch.randn(20_000), torch.rand(20_000), torch.rand(20_000) < 0.3
+    log_hazard, time, event = torch.randn(2_000) + 4096, torch.rand(2_000), torch.rand(2_000) < 0.3
     exact = cox_loss(log_hazard.double(), time, event)
-    assert float(cox_loss(log_hazard, time, event)) == pytest.approx(float(exact), rel=1e-7)
+    assert cox_loss(log_hazard, time, event).item() == pytest.approx(exact.item(), rel=2e-7)
