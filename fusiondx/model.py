@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -18,18 +16,18 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from fusiondx import choices, saving
+from fusiondx.admission import check_learnable, check_readable, prepare, refuse_unknown
 from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec
 from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.settings import parse
 from fusiondx.core.spec import Spec
-from fusiondx.core.targets import Classes, Survival, TargetSpec, TargetValues
-from fusiondx.data import preprocess
-from fusiondx.data.batches import Batches, shape_of
+from fusiondx.core.targets import TargetSpec, TargetValues
+from fusiondx.data.batches import Batches, Prepared, shape_of
 from fusiondx.data.cohort import Cohort
-from fusiondx.data.preprocess import ImagePreparation, Preparation, TablePreparation
+from fusiondx.data.preprocess import Preparation
 from fusiondx.encoders import DEFAULT as encoder_defaults
 from fusiondx.encoders import AnyEncoder
-from fusiondx.errors import ConfigError, DataError, FusionDxWarning, RunError, counted, did_you_mean, listed
+from fusiondx.errors import ConfigError, RunError, did_you_mean, listed
 from fusiondx.fusion import AnyFusion
 from fusiondx.heads import DEFAULT as head_defaults
 from fusiondx.heads import AnyHead
@@ -96,23 +94,24 @@ class FusionModel(BaseEstimator):
         self.preparations_ = prepare(cohort)
         self.kinds_ = {name: cohort.modalities[name].spec.kind for name in self.preparations_}
         self.targets_ = {name: no_values(values.spec, values.classes) for name, values in cohort.targets.items()}
-        specs = self._specs()
+        specs, prepared = self._specs(), Prepared(cohort, self.preparations_)
         parts = cohort.folds(round(1 / training.validation), seed=self.seed) if training.validation else []
         self.networks_, histories = [], []
         for member in range(training.members):
             inside, outside = parts[member % len(parts)] if parts else (np.arange(len(cohort)), None)
-            network, history = self._train(specs, cohort, inside, outside, member)
+            network, history = self._train(specs, cohort, prepared, inside, outside, member)
             self.networks_.append(network)
             histories.append(history.assign(member=member))
         self.history_ = pd.concat(histories, ignore_index=True)
         self.cohort_ = cohort
-        for name, answers in self._answers(cohort).items():
-            for network in self.networks_:
-                network.heads[name].settle(answers, cohort.targets[name])
+        answers = self._answers(cohort)
+        for network in self.networks_:
+            for name, head in network.named_heads():
+                head.settle(answers[name], cohort.targets[name])
         return self
 
     def _train(
-        self, specs: Specs, cohort: Cohort, inside: Ints, outside: Ints | None, member: int
+        self, specs: Specs, cohort: Cohort, prepared: Prepared, inside: Ints, outside: Ints | None, member: int
     ) -> tuple[Network, pd.DataFrame]:
         """One member: its own seed, and where there is one its own validation part."""
         training = self.training or Training()
@@ -120,10 +119,9 @@ class FusionModel(BaseEstimator):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             network = self._build(*specs, cohort.targets)
-            batches = Batches(
-                cohort[inside], self.preparations_, training.batch_size, seed=seed, augment=training.augment
-            )
-            held_out = None if outside is None else Batches(cohort[outside], self.preparations_, PREDICT_SIZE)
+            network.prime(prepared.items)
+            batches = Batches(prepared, inside, training.batch_size, seed=seed, augment=training.augment)
+            held_out = None if outside is None else Batches(prepared, outside, PREDICT_SIZE)
             return network, train(network, training, batches, held_out)
 
     def _specs(self) -> tuple[dict[str, EncoderSpec], FusionSpec, dict[str, HeadSpec]]:
@@ -144,10 +142,10 @@ class FusionModel(BaseEstimator):
             for name, target in self.targets_.items()
         }
         for name, answer in heads.items():
-            kind = self.targets_[name].spec.kind
-            if answer.answers != kind:
+            asked_for = self.targets_[name].spec.kind
+            if answer.answers != asked_for:
                 raise ConfigError(
-                    f"heads.{name}: {answer} answers '{answer.answers}', but '{name}' is of kind '{kind}'."
+                    f"heads.{name}: {answer} answers '{answer.answers}', but '{name}' is of kind '{asked_for}'."
                 )
         return encoders, choices.fusion(self.fusion), heads
 
@@ -173,7 +171,7 @@ class FusionModel(BaseEstimator):
         Raises `NotFittedError` before `fit`, `DataError` when a table lacks columns the model was trained on.
         """
         answers = self._answers(cohort)
-        return {name: self.networks_[0].heads[name].predict(a, cohort.ids) for name, a in answers.items()}
+        return {name: head.predict(answers[name], cohort.ids) for name, head in self.networks_[0].named_heads()}
 
     def predict_proba(self, cohort: Cohort, target: str | None = None) -> npt.NDArray[np.floating[Any]]:
         """Class probabilities, shape ``(patients, classes)``, of the only diagnosis or of `target`."""
@@ -223,22 +221,9 @@ class FusionModel(BaseEstimator):
 
     def _batches(self, cohort: Cohort) -> Batches:
         self._fitted()
-        if not len(cohort):
-            raise DataError("There are no patients to predict: the cohort is empty.")
-        strangers = [name for name in cohort.modalities if name not in self.preparations_]
-        if strangers:
-            warn(f"The model was not trained on {listed(strangers)}: ignored for {counted(len(cohort), 'patient')}.")
-        for name, preparation in self.preparations_.items():
-            if isinstance(preparation, TablePreparation) and name in cohort.modalities:
-                modality = cohort.modalities[name]
-                for column, count in preparation.unseen(
-                    modality.data, modality.locate(np.arange(len(cohort)))[1]
-                ).items():
-                    warn(
-                        f"'{name}': {counted(count, 'patient')} with a category of '{column}' that training never saw; "
-                        "treated as unknown."
-                    )
-        return Batches(cohort.select(targets=[]), self.preparations_, PREDICT_SIZE)
+        check_readable(cohort, self.preparations_)
+        prepared = Prepared(cohort.select(targets=[]), self.preparations_)
+        return Batches(prepared, np.arange(len(cohort)), PREDICT_SIZE)
 
     def _answers(self, cohort: Cohort) -> dict[str, npt.NDArray[Any]]:
         """Raw answers by target, averaged over members."""
@@ -288,7 +273,7 @@ class FusionModel(BaseEstimator):
                 n: {"spec": TypeAdapter(TargetSpec).dump_python(t.spec, mode="json"), "classes": list(t.classes)}
                 for n, t in self.targets_.items()
             },
-            "history": json.loads(self.history_.to_json(orient="list")),
+            "history": clean_history(self.history_),
         }
         saving.write(Path(folder), description, nn.ModuleList(self.networks_).state_dict(), overwrite)
         return Path(folder)
@@ -317,7 +302,8 @@ class FusionModel(BaseEstimator):
         except (KeyError, TypeError) as error:
             raise RunError(f"{where} lacks {error} or holds something else in its place.") from error
         specs = model._specs()
-        model.networks_ = [model._build(*specs, model.targets_).eval() for _ in range(model.training.members)]
+        members = (model.training or Training()).members
+        model.networks_ = [model._build(*specs, model.targets_).eval() for _ in range(members)]
         saving.fill(nn.ModuleList(model.networks_), weights, Path(folder))
         return model
 
@@ -344,45 +330,9 @@ class FusionModel(BaseEstimator):
         return tags
 
 
-def prepare(cohort: Cohort) -> dict[str, TablePreparation | ImagePreparation]:
-    """Preparations of all modalities that some patient has, fitted on this cohort."""
-    prepared = {}
-    for name, modality in cohort.modalities.items():
-        _, rows = modality.locate(np.arange(len(cohort)))
-        if len(rows):
-            prepared[name] = preprocess.fit(name, modality.data, rows)
-        else:
-            warn(f"No training patient has '{name}': not used.")
-    if not prepared:
-        raise DataError("No training patient has any modality. Check the ids and files of the cohort.")
-    return prepared
-
-
-def check_learnable(cohort: Cohort) -> None:
-    """Refuse a cohort without patients, modalities, targets, or something to learn in each target."""
-    if not len(cohort):
-        raise DataError("The cohort is empty: there are no patients to train on.")
-    if not cohort.modalities or not cohort.targets:
-        lacking = "modalities" if not cohort.modalities else "targets"
-        raise DataError(f"The cohort has no {lacking}. Declare at least one.")
-    for name in cohort.modalities:
-        if "." in name or hasattr(nn.ModuleDict(), name):
-            raise DataError(f"A modality cannot be called '{name}' (dots and names of dictionary methods are taken).")
-    for name, values in cohort.targets.items():
-        strata = np.unique(values.strata[values.known])
-        if isinstance(values.spec, Survival) and not (strata == 1).any():
-            raise DataError(f"Target '{name}' has no events among {counted(int(values.known.sum()), 'patient')}.")
-        if isinstance(values.spec, Classes) and len(strata) < 2:
-            raise DataError(f"Target '{name}' has fewer than two classes among the training patients.")
-        if not values.known.any():
-            raise DataError(f"Target '{name}' is unknown for every training patient.")
-
-
-def refuse_unknown(setting: str, given: Mapping[str, Any], noun: str, known: list[str]) -> None:
-    """Raise `ConfigError` for a setting about a modality or target that is not there."""
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{setting}: the cohort has no {noun} '{name}'.{did_you_mean(name, known)}")
+def clean_history(history: pd.DataFrame) -> dict[str, list[float | None]]:
+    """The history as JSON can hold it: a gap is null."""
+    return {str(name): [None if np.isnan(v) else float(v) for v in column] for name, column in history.items()}
 
 
 def no_values(spec: Any, classes: tuple[str, ...]) -> TargetValues:
@@ -412,7 +362,3 @@ def changed(value: Any, path: list[str], new: Any, where: str) -> Any:
     if isinstance(value, Spec) and name in value.get_params():
         return value.replace(**{name: changed(value.get_params()[name], rest, new, f"{where}__{name}")})
     raise ValueError(f"{where} has no parameter '{name}'. Give {where} as a spec, such as fusion=Gated(), to set it.")
-
-
-def warn(message: str) -> None:
-    warnings.warn(message, FusionDxWarning, stacklevel=4)

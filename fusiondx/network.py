@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fusiondx.core.batch import Batch, Items
-from fusiondx.core.components import Encoder, Fusion, Head
+from fusiondx.core.components import Encoder, Fusion, Head, Primed
 from fusiondx.core.tokens import Tokens
 
 
@@ -25,22 +25,31 @@ class Network(nn.Module):
         self.heads = nn.ModuleDict(dict(heads))
         self.modality_dropout = modality_dropout
 
+    def prime(self, everyone: Callable[[str], Items]) -> None:
+        """Let encoders fit what training does not reach, on a modality's items of all training patients."""
+        for name, encoder in self.encoders.items():
+            if isinstance(encoder, Primed):
+                encoder.prime(everyone(name))
+
     def opinions(self, batch: Batch) -> Tokens:
         """What the fusion makes of the modalities each patient has."""
         inputs = drop_modalities(batch.inputs, self.modality_dropout) if self.training else batch.inputs
-        return self.fusion({name: encoder(inputs[name]) for name, encoder in self.encoders.items()})  # type: ignore[no-any-return]
+        opinions: Tokens = self.fusion({name: encoder(inputs[name]) for name, encoder in self.encoders.items()})
+        return opinions
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, "batch outputs"]]:
         """One raw answer per patient, by target."""
         opinions = self.opinions(batch)
-        return {
-            name: self.fusion.decide(head(opinions.values), opinions.mask) for name, head in self.heads.items()
-        }
+        return {name: self.fusion.decide(h(opinions.values), opinions.mask) for name, h in self.named_heads()}
 
     def losses(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """The loss of every target."""
         answers = self(batch)
-        return {name: head.loss(answers[name], batch.targets[name]) for name, head in self.heads.items()}
+        return {name: head.loss(answers[name], batch.targets[name]) for name, head in self.named_heads()}
+
+    def named_heads(self) -> list[tuple[str, Head]]:
+        """The heads by target name."""
+        return [(name, head) for name, head in self.heads.items() if isinstance(head, Head)]
 
 
 def drop_modalities(inputs: Mapping[str, Items], rate: float) -> Mapping[str, Items]:

@@ -28,17 +28,17 @@ from fusiondx.network import Network
 class Training(Spec):
     """How a network is trained: AdamW, cosine decay, early stopping on a part of the training patients."""
 
-    epochs: int = Field(60, ge=1)
-    batch_size: int = Field(64, ge=2)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
-    patience: int = Field(15, ge=1)
+    epochs: int = Field(default=60, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    patience: int = Field(default=15, ge=1)
     """Epochs without improvement on the validation part before training stops."""
-    validation: float = Field(0.2, ge=0, le=0.5)
+    validation: float = Field(default=0.2, ge=0, le=0.5)
     """Share of the training patients held out for early stopping; 0 trains for all epochs."""
-    members: int = Field(1, ge=1)
+    members: int = Field(default=1, ge=1)
     """Networks trained on different validation parts and averaged: steadier, and as many times dearer."""
-    modality_dropout: float = Field(0.1, ge=0, lt=1)
+    modality_dropout: float = Field(default=0.1, ge=0, lt=1)
     """Chance that a modality of a patient is hidden in a training step, so that the model learns to do without."""
     augment: bool = True
     """Mirror training images at random."""
@@ -82,7 +82,7 @@ class Task(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         # over all patients at once: a risk set must not end at a batch border
         loss = torch.zeros(())
-        for name, head in self.network.heads.items():
+        for name, head in self.network.named_heads():
             answers = torch.cat([answers[name] for answers, _ in self.held_out])
             loss = loss + head.loss(answers, joined([batch.targets[name] for _, batch in self.held_out])).cpu()
         self.held_out.clear()

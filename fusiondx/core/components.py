@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy.typing as npt
 from jaxtyping import Bool, Float
@@ -59,6 +59,14 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, items: Items) -> Tokens:
         """Tokens of width `dim`; a patient without items gets none. Usually ends in ``items.tokens(values)``."""
+
+
+@runtime_checkable
+class Primed(Protocol):
+    """An encoder with something to fit before training that gradients do not reach, such as principal components."""
+
+    def prime(self, items: Items) -> None:
+        """Fit it on the items of all training patients; results live in buffers, saved with the weights."""
 
 
 class Fusion(nn.Module, ABC):

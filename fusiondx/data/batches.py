@@ -20,6 +20,7 @@ from fusiondx.data.preprocess import ImagePreparation, TablePreparation
 from fusiondx.data.tables import TableData
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Preparations = Mapping[str, TablePreparation | ImagePreparation]
 
 
@@ -36,7 +37,7 @@ class TableSource:
     def __init__(self, preparation: TablePreparation, data: TableData, rows: Ints) -> None:
         self.tensors = {n: torch.from_numpy(a) for n, a in preparation.arrays(data, rows).items()}
 
-    def fields(self, items: Ints, flips: npt.NDArray[np.bool_] | None) -> dict[str, Tensor]:
+    def fields(self, items: Ints, flips: Bools | None) -> dict[str, Tensor]:
         index = torch.from_numpy(items)
         return {name: tensor[index] for name, tensor in self.tensors.items()}
 
@@ -51,7 +52,7 @@ class NothingSource:
             codes = torch.zeros(0, len(shape.categories), dtype=torch.int64)
             self.tensors = {"numeric": torch.zeros(0, len(shape.numeric)), "codes": codes}
 
-    def fields(self, items: Ints, flips: npt.NDArray[np.bool_] | None) -> dict[str, Tensor]:
+    def fields(self, items: Ints, flips: Bools | None) -> dict[str, Tensor]:
         return self.tensors
 
 
@@ -66,14 +67,14 @@ class ImageSource:
         self.mean = torch.tensor(preparation.mean).view(span)
         self.scale = torch.tensor(preparation.scale).view(span)
 
-    def fields(self, items: Ints, flips: npt.NDArray[np.bool_] | None) -> dict[str, Tensor]:
+    def fields(self, items: Ints, flips: Bools | None) -> dict[str, Tensor]:
         pixels = gather(self.pixels, self.rows[items]).sub_(self.mean).div_(self.scale)
         if self.masks is not None:
             pixels = torch.cat([pixels, gather(self.masks, self.rows[items]).div_(255)], dim=1)
         return {"pixels": flipped(pixels, flips) if flips is not None else pixels}
 
 
-def flipped(pixels: Tensor, flips: npt.NDArray[np.bool_]) -> Tensor:
+def flipped(pixels: Tensor, flips: Bools) -> Tensor:
     """Mirror each image along the spatial axes that its row of `flips` names."""
     for axis in range(pixels.ndim - 2):
         chosen = torch.from_numpy(np.flatnonzero(flips[:, axis]))
@@ -88,7 +89,7 @@ class Loaded:
     source: TableSource | ImageSource | NothingSource
     start: Ints
 
-    def items(self, patients: Ints, flips: npt.NDArray[np.bool_] | None) -> Items:
+    def items(self, patients: Ints, flips: Bools | None) -> Items:
         first, last = self.start[patients], self.start[patients + 1]
         counts = last - first
         owner = np.repeat(np.arange(len(patients)), counts)
@@ -97,46 +98,19 @@ class Loaded:
         return Items(fields, torch.from_numpy(owner), len(patients))
 
 
-class Batches:
-    """Iterates over a cohort's patients, as often as wanted.
+class Prepared:
+    """A cohort made ready for a network: tables as tensors, images to be read from the cache."""
 
-    With a `seed`, every pass is shuffled anew by (seed, pass): training data is never seen in table order. Passes
-    differ, runs with the same seed do not. With `augment`, images are mirrored at random, patient by patient.
-    """
-
-    def __init__(
-        self,
-        cohort: Cohort,
-        preparations: Preparations,
-        size: int,
-        *,
-        seed: int | None = None,
-        augment: bool = False,
-    ) -> None:
+    def __init__(self, cohort: Cohort, preparations: Preparations) -> None:
         self.ids = cohort.ids
-        self.size = size
-        self.seed = seed
-        self.augment = augment
-        self.passes = 0
-        everyone = np.arange(len(cohort))
-        self.loaded = {name: load(cohort, name, preparation, everyone) for name, preparation in preparations.items()}
+        self.loaded = {name: load(cohort, name, preparation) for name, preparation in preparations.items()}
         self.targets = {name: truth(values) for name, values in cohort.targets.items()}
 
-    def __len__(self) -> int:
-        return max(1, -(-len(self.ids) // self.size))
+    def items(self, name: str) -> Items:
+        """One modality's items of all patients."""
+        return self.loaded[name].items(np.arange(len(self.ids)), None)
 
-    def __iter__(self) -> Iterator[Batch]:
-        order, flips = np.arange(len(self.ids)), None
-        if self.seed is not None:
-            random = np.random.default_rng((self.seed, self.passes))
-            order = random.permutation(len(self.ids))
-            flips = random.random((len(self.ids), 3)) < 0.5 if self.augment else None
-            self.passes += 1
-        # near-equal parts: no last batch of one patient, whose risk set or batch statistics would be empty
-        for patients in np.array_split(order, len(self)):
-            yield self.batch(patients, flips)
-
-    def batch(self, patients: Ints, flips: npt.NDArray[np.bool_] | None = None) -> Batch:
+    def batch(self, patients: Ints, flips: Bools | None = None) -> Batch:
         index = torch.from_numpy(patients)
         inputs = {name: loaded.items(patients, flips) for name, loaded in self.loaded.items()}
         targets = {
@@ -145,15 +119,49 @@ class Batches:
         return Batch(tuple(self.ids[patients]), inputs, targets)
 
 
-def load(cohort: Cohort, name: str, preparation: TablePreparation | ImagePreparation, patients: Ints) -> Loaded:
+class Batches:
+    """Iterates over some patients of a cohort, as often as wanted.
+
+    With a `seed`, every pass is shuffled anew by (seed, pass): training data is never seen in table order. Passes
+    differ, runs with the same seed do not. With `augment`, images are mirrored at random, patient by patient.
+    """
+
+    def __init__(
+        self, prepared: Prepared, patients: Ints, size: int, *, seed: int | None = None, augment: bool = False
+    ) -> None:
+        self.prepared = prepared
+        self.patients = patients
+        self.size = size
+        self.seed = seed
+        self.augment = augment
+        self.passes = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.patients) // self.size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order, flips = self.patients, None
+        if self.seed is not None:
+            random = np.random.default_rng((self.seed, self.passes))
+            order = random.permutation(self.patients)
+            flips = random.random((len(self.prepared.ids), 3)) < 0.5 if self.augment else None
+            self.passes += 1
+        # near-equal parts: no last batch of one patient, whose risk set or batch statistics would be empty
+        for patients in np.array_split(order, len(self)):
+            yield self.prepared.batch(patients, flips)
+
+
+def load(cohort: Cohort, name: str, preparation: TablePreparation | ImagePreparation) -> Loaded:
     """One modality made ready; a cohort that lacks it altogether has patients without items."""
     modality = cohort.modalities.get(name)
-    if modality is None or not len(modality.data):
-        return Loaded(NothingSource(shape_of(preparation)), np.zeros(len(patients) + 1, dtype=np.int64))
-    position, rows = modality.locate(patients)
-    start = np.concatenate([[0], np.cumsum(np.bincount(position, minlength=len(patients)))]).astype(np.int64)
-    if isinstance(preparation, TablePreparation):
+    position, rows = modality.locate(np.arange(len(cohort))) if modality else (np.zeros(0, int), np.zeros(0, int))
+    start = np.concatenate([[0], np.cumsum(np.bincount(position, minlength=len(cohort)))]).astype(np.int64)
+    if modality is None or not len(rows):
+        return Loaded(NothingSource(shape_of(preparation)), start)
+    if isinstance(preparation, TablePreparation) and isinstance(modality.data, TableData):
         return Loaded(TableSource(preparation, modality.data, rows), start)
+    assert isinstance(preparation, ImagePreparation)
+    assert isinstance(modality.data, ImageData)
     return Loaded(ImageSource(preparation, modality.data, rows), start)
 
 

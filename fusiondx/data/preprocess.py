@@ -48,7 +48,7 @@ class TablePreparation(Spec):
 
     def arrays(self, data: TableData, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         """``numeric`` float32 and ``codes`` int64 for these rows; unseen or missing categories are code 0."""
-        values = data.numeric[np.ix_(rows, self._columns(data))].astype(np.float32)
+        values = data.numeric[np.ix_(rows, np.array(self._columns(data), dtype=np.int64))].astype(np.float32)
         gaps = np.isnan(values)
         positions = [self.numeric.index(name) for name in self.indicators]
         values = np.where(gaps, np.asarray(self.median, dtype=np.float32), values)
@@ -71,7 +71,7 @@ class TablePreparation(Spec):
 
     def _columns(self, data: TableData) -> list[int]:
         place = {name: i for i, name in enumerate(data.names)}
-        lacking = [name for name in (*self.numeric, *self.categories) if name not in place | data.categorical]
+        lacking = [name for name in (*self.numeric, *self.categories) if name not in {**place, **data.categorical}]
         if lacking:
             raise DataError(
                 f"The table lacks {counted(len(lacking), 'column')} the model was trained on: {listed(lacking)}. "

@@ -26,7 +26,7 @@ class ConvNet(Spec):
     """
 
     channels: tuple[Annotated[int, Field(ge=1)], ...] = (16, 32, 64)
-    dropout: float = Field(0.3, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
     kind: Literal["convnet"] = "convnet"
     accepts: ClassVar[tuple[str, ...]] = ("image", "volume")
 

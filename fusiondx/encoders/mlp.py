@@ -1,4 +1,4 @@
-"""Multi-layer perceptron for tables."""
+"""Multi-layer perceptron for tables and genomics."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from fusiondx.core.components import Encoder, Shape, TableShape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders.columns import Categories, Columns
+from fusiondx.encoders.projection import Projection
 
 
 @spec
 class MLP(Spec):
-    """Fully connected layers over a table's columns; one token per patient."""
+    """Fully connected layers over a table's columns; one token per patient.
+
+    `components` replaces the columns by that many principal components where there are more columns.
+    """
 
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = (64,)
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    input_dropout: float = Field(default=0.0, ge=0, lt=1)
+    components: int | None = Field(default=None, ge=1)
     categories: Categories = "onehot"
     kind: Literal["mlp"] = "mlp"
     accepts: ClassVar[tuple[str, ...]] = ("table",)
@@ -34,11 +40,15 @@ class MLPEncoder(Encoder):
     def __init__(self, spec: MLP, shape: TableShape, dim: int) -> None:
         super().__init__()
         self.columns = Columns(shape, spec.categories)
-        layers: list[nn.Module] = []
-        for wide, narrow in pairwise((self.columns.width, *spec.hidden)):
+        self.projection = Projection(self.columns.width, spec.components)
+        widths = (self.projection.width, *spec.hidden)
+        layers: list[nn.Module] = [nn.Dropout(spec.input_dropout)]
+        for wide, narrow in pairwise(widths):
             layers += [nn.Linear(wide, narrow), nn.GELU(), nn.Dropout(spec.dropout)]
-        last = spec.hidden[-1] if spec.hidden else self.columns.width
-        self.body = nn.Sequential(*layers, nn.Linear(last, dim))
+        self.body = nn.Sequential(*layers, nn.Linear(widths[-1], dim))
+
+    def prime(self, items: Items) -> None:
+        self.projection.fit(self.columns(items.fields).detach())
 
     def forward(self, items: Items) -> Tokens:
-        return items.tokens(self.body(self.columns(items.fields)).unsqueeze(1))
+        return items.tokens(self.body(self.projection(self.columns(items.fields))).unsqueeze(1))

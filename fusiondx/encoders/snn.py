@@ -13,14 +13,20 @@ from fusiondx.core.components import Encoder, Shape, TableShape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders.columns import Columns
+from fusiondx.encoders.projection import Projection
 
 
 @spec
 class SNN(Spec):
-    """Self-normalising network (Klambauer et al. 2017): SELU, alpha dropout, LeCun-normal weights; one token."""
+    """Self-normalising network (Klambauer et al. 2017): SELU, alpha dropout, LeCun-normal weights; one token.
 
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (256, 64)
-    dropout: float = Field(0.25, ge=0, lt=1)
+    `components` replaces the columns by that many principal components where there are more columns; None keeps them.
+    """
+
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (64,)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    input_dropout: float = Field(default=0.5, ge=0, lt=1)
+    components: int | None = Field(default=128, ge=1)
     kind: Literal["snn"] = "snn"
     accepts: ClassVar[tuple[str, ...]] = ("table",)
 
@@ -33,13 +39,18 @@ class SNNEncoder(Encoder):
     def __init__(self, spec: SNN, shape: TableShape, dim: int) -> None:
         super().__init__()
         self.columns = Columns(shape, "onehot")
-        layers: list[nn.Module] = []
-        for wide, narrow in pairwise((self.columns.width, *spec.hidden, dim)):
+        self.projection = Projection(self.columns.width, spec.components)
+        widths = (self.projection.width, *spec.hidden)
+        layers: list[nn.Module] = [nn.Dropout(spec.input_dropout)]
+        for wide, narrow in pairwise(widths):
             layers += [lecun(nn.Linear(wide, narrow)), nn.SELU(), nn.AlphaDropout(spec.dropout)]
-        self.body = nn.Sequential(*layers)
+        self.body = nn.Sequential(*layers, lecun(nn.Linear(widths[-1], dim)))
+
+    def prime(self, items: Items) -> None:
+        self.projection.fit(self.columns(items.fields))
 
     def forward(self, items: Items) -> Tokens:
-        return items.tokens(self.body(self.columns(items.fields)).unsqueeze(1))
+        return items.tokens(self.body(self.projection(self.columns(items.fields))).unsqueeze(1))
 
 
 def lecun(layer: nn.Linear) -> nn.Linear:

@@ -22,7 +22,7 @@ class Concat(Spec):
     A missing modality is stood in for by a learnt vector.
     """
 
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
     kind: Literal["concat"] = "concat"
 
     def build(self, names: tuple[str, ...], dim: int) -> Fusion:

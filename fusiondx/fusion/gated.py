@@ -22,7 +22,7 @@ class Gated(Spec):
     The paper's two-modality gate is written as a softmax over the modalities a patient has, feature by feature.
     """
 
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
     kind: Literal["gated"] = "gated"
 
     def build(self, names: tuple[str, ...], dim: int) -> Fusion:

@@ -24,7 +24,7 @@ from fusiondx.survival.likelihood import cox_loss
 class Cox(Spec):
     """Proportional hazards (Cox 1972): one log hazard per patient, Efron's partial likelihood, Breslow's baseline."""
 
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     kind: Literal["cox"] = "cox"
     answers: ClassVar[str] = "survival"
 

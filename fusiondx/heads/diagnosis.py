@@ -25,7 +25,7 @@ from fusiondx.errors import ConfigError
 class Diagnosis(Spec):
     """Two or more exclusive classes: one logit each, cross-entropy."""
 
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     kind: Literal["diagnosis"] = "diagnosis"
     answers: ClassVar[str] = "classes"
 

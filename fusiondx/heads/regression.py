@@ -23,7 +23,7 @@ from fusiondx.core.targets import Array, Number, TargetValues
 class Regression(Spec):
     """One number: squared error on values standardised by the training patients."""
 
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     kind: Literal["regression"] = "regression"
     answers: ClassVar[str] = "number"
 

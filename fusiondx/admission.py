@@ -1,0 +1,97 @@
+"""Admission: what is checked, once, before a model trains on a cohort or predicts one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from fusiondx.core.targets import Classes, Survival
+from fusiondx.data import preprocess
+from fusiondx.data.cohort import Cohort
+from fusiondx.data.images import ImageData
+from fusiondx.data.modalities import Modality
+from fusiondx.data.preprocess import ImagePreparation, TablePreparation
+from fusiondx.data.tables import TableData
+from fusiondx.errors import ConfigError, DataError, FusionDxWarning, counted, did_you_mean, listed
+
+
+def check_readable(cohort: Cohort, preparations: Mapping[str, TablePreparation | ImagePreparation]) -> None:
+    """Refuse a cohort the model cannot read; say what it will ignore or treat as unknown."""
+    if not len(cohort):
+        raise DataError("There are no patients to predict: the cohort is empty.")
+    strangers = [name for name in cohort.modalities if name not in preparations]
+    if strangers:
+        warn(f"The model was not trained on {listed(strangers)}: ignored for {counted(len(cohort), 'patient')}.")
+    for name, preparation in preparations.items():
+        if name in cohort.modalities:
+            check_fits(name, preparation, cohort.modalities[name])
+
+
+def check_fits(name: str, preparation: TablePreparation | ImagePreparation, modality: Modality) -> None:
+    """Refuse a modality that the model cannot read; count the categories it never saw."""
+    _, rows = modality.locate(np.arange(len(modality.present)))
+    if isinstance(preparation, TablePreparation) and isinstance(modality.data, TableData):
+        for column, count in preparation.unseen(modality.data, rows).items():
+            warn(
+                f"'{name}': {counted(count, 'patient')} with a category of '{column}' that training never saw; "
+                "treated as unknown."
+            )
+    elif isinstance(preparation, ImagePreparation) and isinstance(modality.data, ImageData):
+        found = (modality.data.channels, tuple(modality.data.size)) if len(rows) else None
+        trained = (preparation.channels, tuple(preparation.size))
+        if found is not None and found != trained:
+            raise DataError(
+                f"'{name}': the images have {found[0]} channels at {found[1]}, the model was trained on "
+                f"{trained[0]} at {trained[1]}. Read the cohort with the same `size` and `grey`."
+            )
+    else:
+        raise DataError(f"'{name}' is a {modality.spec.kind} here, but the model was trained on something else.")
+
+
+def check_learnable(cohort: Cohort) -> None:
+    """Refuse a cohort without patients, modalities, targets, or something to learn in each target."""
+    if not len(cohort):
+        raise DataError("The cohort is empty: there are no patients to train on.")
+    if not cohort.modalities or not cohort.targets:
+        lacking = "modalities" if not cohort.modalities else "targets"
+        raise DataError(f"The cohort has no {lacking}. Declare at least one.")
+    for name in cohort.modalities:
+        if "." in name or hasattr(nn.ModuleDict(), name):
+            raise DataError(f"A modality cannot be called '{name}' (dots and names of dictionary methods are taken).")
+    for name, values in cohort.targets.items():
+        strata = np.unique(values.strata[values.known])
+        if isinstance(values.spec, Survival) and not (strata == 1).any():
+            raise DataError(f"Target '{name}' has no events among {counted(int(values.known.sum()), 'patient')}.")
+        if isinstance(values.spec, Classes) and len(strata) < 2:
+            raise DataError(f"Target '{name}' has fewer than two classes among the training patients.")
+        if not values.known.any():
+            raise DataError(f"Target '{name}' is unknown for every training patient.")
+
+
+def prepare(cohort: Cohort) -> dict[str, TablePreparation | ImagePreparation]:
+    """Preparations of all modalities that some patient has, fitted on this cohort."""
+    prepared = {}
+    for name, modality in cohort.modalities.items():
+        _, rows = modality.locate(np.arange(len(cohort)))
+        if len(rows):
+            prepared[name] = preprocess.fit(name, modality.data, rows)
+        else:
+            warn(f"No training patient has '{name}': not used.")
+    if not prepared:
+        raise DataError("No training patient has any modality. Check the ids and files of the cohort.")
+    return prepared
+
+
+def refuse_unknown(setting: str, given: Mapping[str, Any], noun: str, known: list[str]) -> None:
+    """Raise `ConfigError` for a setting about a modality or target that is not there."""
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"{setting}: the cohort has no {noun} '{name}'.{did_you_mean(name, known)}")
+
+
+def warn(message: str) -> None:
+    warnings.warn(message, FusionDxWarning, stacklevel=4)
