@@ -1,1 +1,68 @@
-"""Multimodal tumour diagnosis and prognosis."""
+"""Multimodal tumour diagnosis and prognosis: images, clinical tables and genomics in one model, honestly evaluated.
+
+Names load on first use, so that ``import fusiondx`` stays quick and imports no training or plotting library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fusiondx.core.targets import Classes as Classes
+    from fusiondx.core.targets import Number as Number
+    from fusiondx.core.targets import Survival as Survival
+    from fusiondx.data.cohort import Cohort as Cohort
+    from fusiondx.data.genomics import Genomics as Genomics
+    from fusiondx.data.images import Image as Image
+    from fusiondx.data.synthetic import simulate as simulate
+    from fusiondx.data.tables import Table as Table
+    from fusiondx.data.volumes import Volume as Volume
+    from fusiondx.encoders import MLP as MLP
+    from fusiondx.encoders import SNN as SNN
+    from fusiondx.encoders import Backbone as Backbone
+    from fusiondx.encoders import ConvNet as ConvNet
+    from fusiondx.errors import FusionDxError as FusionDxError
+    from fusiondx.errors import FusionDxWarning as FusionDxWarning
+    from fusiondx.fusion import Concat as Concat
+    from fusiondx.fusion import Gated as Gated
+    from fusiondx.fusion import Mean as Mean
+    from fusiondx.heads import Cox as Cox
+    from fusiondx.heads import Diagnosis as Diagnosis
+    from fusiondx.heads import Regression as Regression
+    from fusiondx.model import FusionModel as FusionModel
+    from fusiondx.reporting.report import Report as Report
+    from fusiondx.training import Training as Training
+    from fusiondx.validation import cross_validate as cross_validate
+    from fusiondx.validation import evaluate as evaluate
+
+_HOMES = {
+    "fusiondx.core.targets": ("Classes", "Number", "Survival"),
+    "fusiondx.data.cohort": ("Cohort",),
+    "fusiondx.data.genomics": ("Genomics",),
+    "fusiondx.data.images": ("Image",),
+    "fusiondx.data.synthetic": ("simulate",),
+    "fusiondx.data.tables": ("Table",),
+    "fusiondx.data.volumes": ("Volume",),
+    "fusiondx.encoders": ("MLP", "SNN", "Backbone", "ConvNet"),
+    "fusiondx.errors": ("FusionDxError", "FusionDxWarning"),
+    "fusiondx.fusion": ("Concat", "Gated", "Mean"),
+    "fusiondx.heads": ("Cox", "Diagnosis", "Regression"),
+    "fusiondx.model": ("FusionModel",),
+    "fusiondx.reporting.report": ("Report",),
+    "fusiondx.training": ("Training",),
+    "fusiondx.validation": ("cross_validate", "evaluate"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'fusiondx' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
