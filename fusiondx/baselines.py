@@ -1,0 +1,145 @@
+"""Baselines: what a classical model makes of one table. Every result of ours stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+from sklearn.model_selection import StratifiedKFold
+
+from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
+from fusiondx.core.targets import Classes, Survival, TargetValues
+from fusiondx.data.cohort import Cohort
+from fusiondx.data.preprocess import TablePreparation, fit_table
+from fusiondx.data.tables import TableData
+from fusiondx.errors import ConfigError
+from fusiondx.evaluation.discrimination import concordance
+from fusiondx.survival.estimators import breslow
+from fusiondx.survival.regression import fit_cox
+
+Floats = npt.NDArray[np.floating[Any]]
+Answer = Callable[[Floats, npt.NDArray[Any]], Prediction]
+
+PENALTIES = tuple(10.0**power for power in range(-1, 4))
+"""Ridge penalties tried inside the training patients."""
+FOLDS = 5
+
+
+class ClinicalBaseline(BaseEstimator):
+    """Regularised regression on one table: logistic for classes, Cox for survival, ridge for numbers.
+
+    The penalty is chosen by cross-validation among the training patients. Interface as `FusionModel`'s.
+
+    Parameters
+    ----------
+    modality:
+        Name of the table.
+    """
+
+    def __init__(self, modality: str) -> None:
+        self.modality = modality
+
+    def fit(self, cohort: Cohort, y: Any = None) -> Self:
+        """Fit one regression per target, on the patients who have the table and a known value."""
+        data, rows, who = self._rows(cohort)
+        self.preparation_: TablePreparation = fit_table(self.modality, data, rows)
+        inputs = design(self.preparation_, data, rows)
+        self.answers_: dict[str, Answer] = {}
+        for name, values in cohort.targets.items():
+            mine = values[who]
+            self.answers_[name] = fitted(inputs[mine.known], mine[mine.known])
+        return self
+
+    def predict(self, cohort: Cohort) -> dict[str, Prediction]:
+        """Predictions by target, for the patients who have the table."""
+        if not hasattr(self, "answers_"):
+            raise NotFittedError("This ClinicalBaseline is not fitted yet. Call fit(cohort) first.")
+        data, rows, who = self._rows(cohort)
+        inputs = design(self.preparation_, data, rows)
+        return {name: answer(inputs, cohort.ids[who]) for name, answer in self.answers_.items()}
+
+    def _rows(self, cohort: Cohort) -> tuple[TableData, npt.NDArray[Any], npt.NDArray[Any]]:
+        modality = cohort.modalities.get(self.modality)
+        if modality is None or not isinstance(modality.data, TableData):
+            raise ConfigError(f"A clinical baseline needs a table; the cohort has none called '{self.modality}'.")
+        who, rows = modality.locate(np.arange(len(cohort)))
+        return modality.data, rows, who
+
+
+def design(preparation: TablePreparation, data: TableData, rows: npt.NDArray[Any]) -> Floats:
+    """Standardised numbers beside one-hot categories; an unseen category is all zeros."""
+    arrays = preparation.arrays(data, rows)
+    coded = [np.eye(n + 1)[arrays["codes"][:, i]][:, 1:] for i, n in enumerate(preparation.levels)]
+    return np.concatenate([arrays["numeric"].astype(np.float64), *coded], axis=1)
+
+
+def fitted(inputs: Floats, truth: TargetValues) -> Answer:
+    """The regression that fits the kind of target."""
+    if isinstance(truth.spec, Classes):
+        return logistic(inputs, truth)
+    return cox(inputs, truth) if isinstance(truth.spec, Survival) else ridge(inputs, truth)
+
+
+def logistic(inputs: Floats, truth: TargetValues) -> Answer:
+    label = truth.fields["label"].astype(int)
+    model = LogisticRegressionCV(
+        Cs=[1 / penalty for penalty in PENALTIES],
+        cv=StratifiedKFold(min(FOLDS, int(np.bincount(label)[np.unique(label)].min())), shuffle=True, random_state=0),
+        scoring="neg_log_loss",
+        max_iter=1000,
+        use_legacy_attributes=False,
+    ).fit(inputs, label)
+
+    def answer(x: Floats, ids: npt.NDArray[Any]) -> Prediction:
+        probability = np.zeros((len(x), len(truth.classes)))
+        probability[:, model.classes_] = model.predict_proba(x)
+        return ClassPrediction(ids, truth.classes, probability)
+
+    return answer
+
+
+def cox(inputs: Floats, truth: TargetValues) -> Answer:
+    time, event = truth.fields["time"], truth.fields["event"]
+    beta = fit_cox(inputs, time, event, best_penalty(inputs, time, event))
+    centre = (inputs @ beta).mean()
+    times, hazard = breslow(inputs @ beta - centre, time, event)
+    assert isinstance(truth.spec, Survival)
+    unit = truth.spec.unit
+
+    def answer(x: Floats, ids: npt.NDArray[Any]) -> Prediction:
+        risk = x @ beta - centre
+        return SurvivalPrediction(ids, risk, times, np.exp(-np.exp(risk[:, None]) * hazard[None, :]), unit)
+
+    return answer
+
+
+def best_penalty(inputs: Floats, time: Floats, event: Floats) -> float:
+    """The penalty with the best mean concordance over inner folds."""
+    folds = min(FOLDS, int(event.sum()), int((event == 0).sum()) or len(event))
+    if folds < 2:
+        return 1.0
+    splits = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(inputs, event))
+
+    def worth(penalty: float) -> float:
+        found = [
+            float(
+                concordance(
+                    inputs[test] @ fit_cox(inputs[train], time[train], event[train], penalty), time[test], event[test]
+                )
+            )
+            for train, test in splits
+        ]
+        return float(np.nanmean(found)) if np.isfinite(found).any() else 0.0
+
+    return max(PENALTIES, key=worth)
+
+
+def ridge(inputs: Floats, truth: TargetValues) -> Answer:
+    model = RidgeCV(alphas=PENALTIES).fit(inputs, truth.fields["value"])
+    unit = getattr(truth.spec, "unit", "")
+    return lambda x, ids: NumberPrediction(ids, np.asarray(model.predict(x)), unit)
