@@ -165,6 +165,20 @@ class Cohort:
             targets=_only(self.targets, targets, "target"),
         )
 
+    def having(self, names: Sequence[str]) -> Cohort:
+        """The patients who have all of these modalities and whose answers to these targets are known.
+
+        Raises `ConfigError` for a name that is neither, `DataError` where no patient is left.
+        """
+        has = {n: t.known for n, t in self.targets.items()} | {n: m.present for n, m in self.modalities.items()}
+        for name in names:
+            if name not in has:
+                raise ConfigError(f"The cohort has no modality or target '{name}'.{did_you_mean(name, list(has))}")
+        keep = np.all([has[name] for name in names], axis=0) if names else np.ones(len(self), dtype=bool)
+        if not keep.any():
+            raise DataError(f"No patient has all of: {listed(names)}. Require less, or check the ids in their files.")
+        return self[keep]
+
     def with_target(self, name: str, y: npt.ArrayLike) -> Cohort:
         """The same patients with other values for target `name`, in the form that `y` gives them.
 

@@ -1,0 +1,186 @@
+"""The command line. Every command imports what it needs when it runs, so that help comes at once."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from fusiondx.errors import FusionDxError, FusionDxWarning
+
+if TYPE_CHECKING:
+    from fusiondx.reporting.report import Report
+
+app = typer.Typer(
+    help="Multimodal tumour diagnosis and prognosis: train, judge and reuse models that read images, tables and omics.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its tracebacks show local variables, and those hold patients' values
+)
+
+Out = Annotated[Path, typer.Option(help="Run folder to write; it appears when all is finished.", show_default=False)]
+Data = Annotated[Path | None, typer.Option(help="Folder with the data files; left out: beside the cohort.yaml.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished run folder.")]
+Run = Annotated[Path, typer.Argument(help="A finished run folder.", show_default=False)]
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo"),
+    overwrite: Overwrite = False,
+    patients: Annotated[int, typer.Option(min=40, help="Patients to simulate.")] = 700,
+) -> None:
+    """Simulate a cohort, compare early, late and unimodal models on it, and write the report."""
+    with spoken():
+        from fusiondx.demo import demonstrate
+
+        finish(demonstrate(out, patients, overwrite, progress=note), out)
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(metavar="COHORT_OR_EXPERIMENT", help="A YAML file.", show_default=False)],
+    data: Data = None,
+) -> None:
+    """Validate a cohort.yaml or an experiment.yaml without training; decodes every image once."""
+    with spoken():
+        from fusiondx.core.settings import read_yaml
+        from fusiondx.data.cohort import Cohort
+        from fusiondx.experiment import preflight
+        from fusiondx.experiment.file import read_experiment
+
+        if "patients" in read_yaml(path):
+            cohort = Cohort.read(path, data)
+            preflight.check_images(cohort)
+        else:
+            experiment = read_experiment(path)
+            cohort = preflight.read_patients(experiment, path, data)
+            preflight.check(experiment, cohort)
+        print(cohort.describe())
+        note(f"{path.name} is sound.")
+
+
+@app.command()
+def run(
+    experiment: Annotated[Path, typer.Argument(help="An experiment.yaml.", show_default=False)],
+    out: Out,
+    data: Data = None,
+    set: Annotated[list[str] | None, typer.Option(help="Change a setting: model.training.epochs=3.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run an experiment and leave a run folder: settings, models, predictions, metrics, report."""
+    with spoken():
+        from fusiondx.experiment import running
+
+        finish(running.run(experiment, data, out, set or (), overwrite, progress=note), out)
+
+
+@app.command()
+def predict(
+    run: Run,
+    data: Annotated[Path, typer.Option(help="Folder with the data files.", show_default=False)],
+    cohort: Annotated[Path | None, typer.Option(help="Another cohort.yaml; left out: the run's own.")] = None,
+    out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("predictions.csv"),
+) -> None:
+    """Predict patients with the models of a finished run; they need no outcome."""
+    with spoken():
+        from fusiondx.experiment import predicting, tables
+
+        said = predicting.predict(run, data, cohort)
+        tables.write_csv(said, out)
+        note(f"Predicted {said['patient_id'].nunique()} patients: {out}")
+
+
+@app.command()
+def report(run: Run) -> None:
+    """Draw the report.html of a finished run afresh from its report.json."""
+    with spoken():
+        from fusiondx.experiment import folder
+        from fusiondx.reporting.report import Report
+
+        folder.need_run(run)
+        note(f"Report: {Report.from_json(run / folder.REPORT).to_html(run / folder.PAGE)}")
+
+
+@app.command()
+def schema(
+    of: Annotated[Literal["cohort", "experiment"], typer.Argument(metavar="[cohort|experiment]")] = "experiment",
+) -> None:
+    """Print the JSON Schema of cohort.yaml or experiment.yaml, for editors that complete and check."""
+    with spoken():
+        import json
+
+        from fusiondx.experiment.schema import schema_of
+
+        print(json.dumps(schema_of(of), indent=1))
+
+
+def finish(report: Report, out: Path) -> None:
+    print(report)
+    note(f"Report: {out / 'report.html'}")
+
+
+def note(line: str) -> None:
+    """Say something about progress; results alone go to standard output."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def spoken() -> Iterator[None]:
+    """A user's mistake becomes one message and exit code 2, an interruption 130; surprises keep their traceback."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FusionDxWarning)
+        warnings.showwarning = once(warnings.showwarning)
+        try:
+            yield
+        except FusionDxError as error:
+            say("error", str(error), "red")
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            say("error", f"{error.filename}: {error.strerror}.", "red")
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            interrupted()
+        except SystemExit as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                interrupted()  # Lightning turns an interruption into exit code 1
+            raise
+
+
+def interrupted() -> None:
+    say("error", "Interrupted; nothing was written.", "red")
+    raise typer.Exit(130)
+
+
+def once(otherwise: Any) -> Any:
+    """A way to show warnings: ours as one line, each text once; others as ever."""
+    seen: set[str] = set()
+
+    def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, FusionDxWarning):
+            otherwise(message, category, *place, **more)
+        elif str(message) not in seen:
+            seen.add(str(message))
+            say("warning", str(message), "yellow")
+
+    return show
+
+
+def say(word: str, text: str, colour: str) -> None:
+    """A message on standard error; names from a user's files are shown as they are, never as markup."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, soft_wrap=True).print(Text.assemble((f"{word}: ", f"bold {colour}"), text))
+
+
+def main() -> None:
+    """Entry point of the command ``fusiondx``."""
+    app()

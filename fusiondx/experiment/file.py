@@ -1,0 +1,198 @@
+"""experiment.yaml: which patients, which models, and how they are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, TypeAdapter, model_validator
+from pydantic_core import CoreSchema
+
+from fusiondx import choices
+from fusiondx.core.settings import parse, read_yaml
+from fusiondx.core.spec import Spec, spec
+from fusiondx.data.cohort import Cohort
+from fusiondx.data.splits import Fold
+from fusiondx.encoders import AnyEncoder, Backbone
+from fusiondx.experiment.overrides import overridden
+from fusiondx.fusion import AnyFusion, Gated
+from fusiondx.heads import AnyHead
+from fusiondx.model import FusionModel
+from fusiondx.training import Training
+
+
+class Omissible:
+    """Marks a setting that may be left out; the schema then shows it as what it is when given."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return next(dict(member) for member in handler(core)["anyOf"] if member.get("type") != "null")
+
+
+def named(value: Any) -> Any:
+    """A component given by its name alone has default settings."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def named_encoder(value: Any) -> Any:
+    """As `named`; a name that is none of ours may be a timm model's."""
+    if isinstance(value, str) and value not in choices.kinds(AnyEncoder) and choices.known_to_timm(value):
+        return Backbone(name=value)
+    return named(value)
+
+
+EncoderChoice = Annotated[AnyEncoder, BeforeValidator(named_encoder)]
+FusionChoice = Annotated[AnyFusion, BeforeValidator(named)]
+HeadChoice = Annotated[AnyHead, BeforeValidator(named)]
+Values = tuple[str | Annotated[int, Field(strict=True)], ...]
+
+
+@spec
+class Split(Spec):
+    """One training and one test part, as `Cohort.split` makes them.
+
+    At random: the share `test`, whole groups by "site" or a column, alike in the target `stratify`. As written in
+    `column`: the values in `train` and in `test`.
+    """
+
+    test: float | Values = 0.2
+    train: Annotated[Values | None, Omissible()] = None
+    column: Annotated[str | None, Omissible()] = None
+    group: Annotated[str | None, Omissible()] = None
+    stratify: Annotated[str | None, Omissible()] = None
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Split:
+        share = not isinstance(self.test, tuple)
+        if share and (self.column is not None or self.train is not None):
+            raise ValueError("a split by column needs column, train: [values] and test: [values]")
+        if not share and (self.column is None or self.train is None or self.group or self.stratify):
+            raise ValueError("a split by values needs column, train and test, and nothing else")
+        return self
+
+    def of(self, cohort: Cohort) -> tuple[Cohort, Cohort]:
+        """Training and test patients."""
+        if isinstance(self.test, tuple):
+            train, test = [str(value) for value in self.train or ()], [str(value) for value in self.test]
+            return cohort.split(test, train=train, column=self.column)
+        return cohort.split(self.test, group=self.group, stratify=self.stratify, seed=self.seed)
+
+
+@spec
+class Folds(Spec):
+    """Cross-validation, as `Cohort.folds` makes it: drawn at random `repeats` times, or as written in `column`."""
+
+    k: int = Field(default=5, ge=2)
+    repeats: int = Field(default=1, ge=1)
+    column: Annotated[str | None, Omissible()] = None
+    group: Annotated[str | None, Omissible()] = None
+    stratify: Annotated[str | None, Omissible()] = None
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Folds:
+        drawn = (self.k, self.repeats, self.group, self.stratify, self.seed)
+        if self.column is not None and drawn != (5, 1, None, None, 0):
+            raise ValueError("folds written in a column leave nothing to draw: give column alone")
+        return self
+
+    def of(self, cohort: Cohort) -> list[Fold]:
+        """Positions to train on and to test on, per fold."""
+        if self.column is not None:
+            return cohort.folds(column=self.column)
+        return cohort.folds(self.k, self.repeats, group=self.group, stratify=self.stratify, seed=self.seed)
+
+
+@spec
+class Model(Spec):
+    """The settings of a `FusionModel`. Every component is a name, or a mapping with `kind` and its settings."""
+
+    encoders: Mapping[str, EncoderChoice] = Field(default_factory=dict)
+    fusion: FusionChoice = Gated()
+    heads: Mapping[str, HeadChoice] = Field(default_factory=dict)
+    dim: int = Field(default=64, ge=1)
+    training: Training = Training()
+    seed: int = Field(default=0, ge=0)
+
+    def build(self) -> FusionModel:
+        """The model, not fitted."""
+        return FusionModel(
+            dict(self.encoders) or None, self.fusion, dict(self.heads) or None, self.dim, self.training, self.seed
+        )
+
+
+@spec
+class Evaluation(Spec):
+    """How results are judged: beside baselines or not, and with how many bootstrap replicates."""
+
+    baselines: bool = True
+    replicates: int = Field(default=1000, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
+@spec
+class Experiment(Spec):
+    """All of an experiment.yaml. `cohort` is a path relative to it.
+
+    `require` keeps only patients who have these modalities or known targets; `modalities` and `targets` are the ones
+    to use, all where left out. Patients are parted by `split` or by `folds`; the model is `model`, or several by name
+    under `models`.
+    """
+
+    cohort: str = Field(min_length=1)
+    title: str = ""
+    require: tuple[str, ...] = ()
+    modalities: Annotated[tuple[str, ...] | None, Omissible()] = None
+    targets: Annotated[tuple[str, ...] | None, Omissible()] = None
+    split: Annotated[Split | None, Omissible()] = None
+    folds: Annotated[Folds | None, Omissible()] = None
+    model: Annotated[Model | None, Omissible()] = None
+    models: Mapping[str, Model] = Field(default_factory=dict)
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Experiment:
+        if (self.split is None) == (self.folds is None):
+            raise ValueError("give exactly one of 'split' and 'folds'")
+        if self.model is not None and self.models:
+            raise ValueError("give 'model' or 'models', not both")
+        for selection in (self.modalities, self.targets):
+            if selection == ():
+                raise ValueError("'modalities' and 'targets' name at least one each; leave them out to use all")
+        return self
+
+    @property
+    def settings(self) -> Mapping[str, Model]:
+        """The models' settings by name; a single one has none."""
+        return self.models or {"": self.model or Model()}
+
+    def build(self) -> FusionModel | dict[str, FusionModel]:
+        """The model, or the models by name; not fitted."""
+        if self.models:
+            return {name: model.build() for name, model in self.models.items()}
+        return (self.model or Model()).build()
+
+    def patients(self, cohort: Cohort) -> Cohort:
+        """The part of a cohort that the experiment is about."""
+        return cohort.having(self.require).select(self.modalities, self.targets)
+
+
+def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment.yaml, then change settings by `overrides` such as ``model.training.epochs=3``.
+
+    Raises `ConfigError` with the place and the nearest valid name; a mistake in an override is told from one in the
+    file.
+    """
+    written = read_yaml(path)
+    experiment: Experiment = parse(Experiment, written, path.name)
+    if overrides:
+        experiment = parse(Experiment, overridden(written, overrides), "--set")
+    return experiment
+
+
+def written(experiment: Experiment) -> str:
+    """The experiment as YAML with every default spelt out."""
+    settings = TypeAdapter(Experiment).dump_python(experiment, mode="json")
+    return yaml.safe_dump({k: v for k, v in settings.items() if v is not None}, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,53 @@
+"""Predicting: what the models of a finished run say of patients, old or new."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from fusiondx.core.predictions import Prediction
+from fusiondx.core.settings import read_yaml
+from fusiondx.data.cohort import Cohort
+from fusiondx.data.cohort_file import read_cohort_file
+from fusiondx.experiment import folder
+from fusiondx.model import FusionModel
+
+
+def predict(run: Path, data: Path, cohort: Path | None = None) -> pd.DataFrame:
+    """Predictions of a run's models for the patients in `data`: one row per patient (and per model, of several).
+
+    The cohort.yaml is the run's own unless given; its targets are not read, so new patients need no outcome. Columns:
+    ``patient_id``, then ``target.quantity``. Raises `RunError` for what is no run, `DataError` and `ConfigError` as
+    `Cohort.read` does.
+    """
+    places = folder.need_run(run)["models"]
+    models = {name: FusionModel.load(run / place) for name, place in places.items()}
+    patients = read_inputs(cohort or run / folder.COHORT, data, {n for m in models.values() for n in m.preparations_})
+    said = {name: wide(model.predict(patients)) for name, model in models.items()}
+    if len(said) == 1:
+        return next(iter(said.values()))
+    return pd.concat([frame.assign(model=name) for name, frame in said.items()], ignore_index=True)
+
+
+def read_inputs(path: Path, data: Path, names: set[str]) -> Cohort:
+    """The cohort with the modalities `names` and nothing that only training needs: neither targets nor sites."""
+    read_cohort_file(path)  # mistakes are told of the file as it was written
+    settings: dict[str, Any] = {k: v for k, v in read_yaml(path).items() if k != "targets"}
+    settings["patients"] = {k: v for k, v in settings["patients"].items() if k != "site"}
+    used = {name: spec for name, spec in settings["modalities"].items() if name in names}
+    settings["modalities"] = used or settings["modalities"]
+    with tempfile.TemporaryDirectory() as place:
+        inputs = Path(place) / path.name
+        inputs.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+        return Cohort.read(inputs, data)
+
+
+def wide(predictions: Mapping[str, Prediction]) -> pd.DataFrame:
+    """The predictions for all targets side by side."""
+    frames = [said.to_frame().add_prefix(f"{target}.") for target, said in predictions.items()]
+    return pd.concat(frames, axis=1).reset_index()

@@ -1,0 +1,63 @@
+"""Preflight: everything about an experiment that can be known to fail before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fusiondx import choices
+from fusiondx.admission import check_learnable, refuse_unknown
+from fusiondx.data.cohort import Cohort
+from fusiondx.encoders import Backbone
+from fusiondx.errors import ConfigError, DataError, listed
+from fusiondx.experiment.file import Experiment, Model
+
+SHAPES = {"genomics": "table"}
+"""What an encoder reads of a modality, where that is not called as its kind."""
+
+
+def read_patients(experiment: Experiment, path: Path, data: Path | None) -> Cohort:
+    """The experiment's patients; `path` is where the experiment.yaml lies. Raises as `Cohort.read` does."""
+    return experiment.patients(Cohort.read(path.parent / experiment.cohort, data))
+
+
+def check(experiment: Experiment, cohort: Cohort) -> None:
+    """Raise `ConfigError` or `DataError` for anything that would stop the experiment on these patients.
+
+    Decodes every image once, into the cache that training will read.
+    """
+    for name, model in experiment.settings.items():
+        check_model(model, cohort, f"models.{name}" if name else "model")
+    for train in training_parts(experiment, cohort):
+        check_learnable(train)
+    check_images(cohort)
+
+
+def check_images(cohort: Cohort) -> None:
+    """Raise `DataError` that lists the images which cannot be used."""
+    problems = cohort.check()
+    if problems:
+        raise DataError("\n".join(problems))
+
+
+def training_parts(experiment: Experiment, cohort: Cohort) -> list[Cohort]:
+    """The patients of each training, one part per fold."""
+    if experiment.split is not None:
+        return [experiment.split.of(cohort)[0]]
+    return [cohort[train] for train, _ in experiment.folds.of(cohort)] if experiment.folds else []
+
+
+def check_model(model: Model, cohort: Cohort, where: str) -> None:
+    """Raise `ConfigError` for a component that does not fit the cohort."""
+    refuse_unknown(f"{where}.encoders", model.encoders, "modality", list(cohort.modalities))
+    refuse_unknown(f"{where}.heads", model.heads, "target", list(cohort.targets))
+    for name, encoder in model.encoders.items():
+        kind = cohort.modalities[name].spec.kind
+        if SHAPES.get(kind, kind) not in encoder.accepts:
+            reads = listed(encoder.accepts)
+            raise ConfigError(f"{where}.encoders.{name}: '{encoder.kind}' reads {reads}, but '{name}' is a {kind}.")
+        if isinstance(encoder, Backbone) and not choices.known_to_timm(encoder.name):
+            raise ConfigError(f"{where}.encoders.{name}: no timm model is called '{encoder.name}'.")
+    for name, head in model.heads.items():
+        asked = cohort.targets[name].spec.kind
+        if head.answers != asked:
+            raise ConfigError(f"{where}.heads.{name}: '{head.kind}' answers {head.answers}, but '{name}' is {asked}.")

@@ -1,0 +1,116 @@
+"""Running: from an experiment.yaml to a finished run folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fusiondx.data.cohort import Cohort
+from fusiondx.errors import listed
+from fusiondx.experiment import folder, preflight, tables
+from fusiondx.experiment.file import Experiment, read_experiment, written
+from fusiondx.experiment.manifest import Clock
+from fusiondx.model import FusionModel
+from fusiondx.reporting.report import Report
+from fusiondx.validation import cross_validate, named, train_test
+
+Tell = Callable[[str], None]
+
+
+def run(
+    path: Path,
+    data: Path | None,
+    out: Path,
+    overrides: Sequence[str] = (),
+    overwrite: bool = False,
+    progress: Tell | None = None,
+) -> Report:
+    """Run the experiment at `path` on the files in `data` (left out: beside its cohort.yaml) into the folder `out`.
+
+    The folder appears when all is finished, or not at all. `progress` hears one line per model. Raises `ConfigError`,
+    `DataError` or `RunError` before anything is trained, where that can be known.
+    """
+    experiment = read_experiment(path, overrides)
+    with folder.staged(out, overwrite) as stage:
+        return fill(stage, experiment, path, data, progress)
+
+
+def fill(stage: Path, experiment: Experiment, path: Path, data: Path | None, progress: Tell | None) -> Report:
+    """Do the experiment and write all it leaves into the folder `stage`."""
+    clock = Clock()
+    cohort = preflight.read_patients(experiment, path, data)
+    experiment = experiment.replace(title=experiment.title or cohort.title or path.stem)
+    preflight.check(experiment, cohort)
+    shutil.copyfile(path.parent / experiment.cohort, stage / folder.COHORT)
+    settings = written(experiment.replace(cohort=folder.COHORT))
+    (stage / folder.SETTINGS).write_text(settings, encoding="utf-8")
+    report, models = judged(experiment, cohort, progress)
+    places = save(models, stage / folder.MODEL, several=bool(experiment.models))
+    manifest = clock.manifest(experiment, cohort, places)
+    report = replace(report, manifest={**report.manifest, **summary(manifest)})
+    write(report, stage)
+    # last: a folder with a manifest is a finished run
+    (stage / folder.MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    return report
+
+
+def judged(experiment: Experiment, cohort: Cohort, progress: Tell | None) -> tuple[Report, Mapping[str, FusionModel]]:
+    """The verdict on held-out patients, and the models to keep.
+
+    Of a split, those that were judged; of folds, the same settings fitted on all patients.
+    """
+    judge: dict[str, Any] = {
+        "baselines": experiment.evaluation.baselines,
+        "replicates": experiment.evaluation.replicates,
+        "seed": experiment.evaluation.seed,
+        "title": experiment.title,
+        "progress": progress,
+    }
+    if experiment.split is not None:
+        return train_test(experiment.build(), *experiment.split.of(cohort), **judge)
+    assert experiment.folds is not None  # a split or folds: the settings see to it
+    report = cross_validate(experiment.build(), cohort, experiment.folds.of(cohort), **judge)
+    models = named(experiment.build())
+    for name, model in models.items():
+        model.fit(cohort)
+        if progress:
+            progress(f"{name}: fitted on all {len(cohort)} patients, to be kept")
+    return report, models
+
+
+def save(models: Mapping[str, FusionModel], place: Path, several: bool) -> dict[str, str]:
+    """Save the models: a single one in `place` itself, several in subfolders. Returns folders by model name."""
+    places = {name: f"{place.name}/{file}" for name, file in folder.file_names(models).items()}
+    if not several:
+        places = {name: place.name for name in models}
+    for name, model in models.items():
+        model.save(place.parent / places[name])
+    return places
+
+
+def write(report: Report, stage: Path) -> None:
+    """Write the report, as tables, as JSON and as a page."""
+    (stage / folder.PREDICTIONS).mkdir()
+    files = folder.file_names(f"{result.model}.{result.target}" for result in report.results)
+    for result in report.results:
+        path = stage / folder.PREDICTIONS / f"{files[f'{result.model}.{result.target}']}.csv"
+        tables.write_csv(tables.predictions(result.parts), path)
+    tables.write_csv(report.frame(), stage / folder.METRICS)
+    tables.write_csv(tables.history(report), stage / folder.HISTORY)
+    report.to_json(stage / folder.REPORT)
+    report.to_html(stage / folder.PAGE)
+
+
+def summary(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What of the manifest a reader of the report wants to see."""
+    return {
+        "cohort fingerprint": manifest["cohort_fingerprint"],
+        "patients": str(manifest["patients"]),
+        "seeds": listed((f"{name} {seed}" for name, seed in manifest["seeds"].items()), show=20),
+        "wall time": f"{manifest['wall_seconds']} s",
+        "peak memory": f"{manifest['peak_memory_mb']} MB",
+    }

@@ -1,0 +1,56 @@
+"""Tables of a run as CSV that a spreadsheet can open without running anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fusiondx.core.targets import TargetValues
+from fusiondx.data.outcomes import flat
+from fusiondx.reporting.report import Part, Report
+
+FORMULA = re.compile(r"[=+\-@\t\r]")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write `frame` without its index; text that a spreadsheet would take for a formula gets an apostrophe first."""
+    safe = frame.map(harmless).rename(columns=harmless)
+    safe.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def harmless(cell: Any) -> Any:
+    """A cell that no spreadsheet computes; an id such as -7 is a number and stays."""
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) and not NUMBER.fullmatch(cell) else cell
+
+
+def predictions(parts: Sequence[Part]) -> pd.DataFrame:
+    """Held-out predictions beside the truth: one row per patient and fold, folds counted from 1."""
+    frames = [
+        pd.concat([said.to_frame().reset_index(), truth_columns(truth)], axis=1).assign(fold=number)
+        for number, (said, truth) in enumerate(parts, start=1)
+    ]
+    whole = pd.concat(frames, ignore_index=True)
+    return whole[["patient_id", "fold", *(name for name in whole if name not in ("patient_id", "fold"))]]
+
+
+def truth_columns(truth: TargetValues) -> pd.DataFrame:
+    """The true values: ``true``, or ``time`` and ``event``; blank where unknown."""
+    values = flat(truth)
+    if values.dtype.names is None:
+        return pd.DataFrame({"true": values})
+    return pd.DataFrame({"time": values["time"], "event": np.where(truth.known, values["event"].astype(float), np.nan)})
+
+
+def history(report: Report) -> pd.DataFrame:
+    """Training curves of all models, one row per model, fold, member and epoch."""
+    frames = [frame.assign(model=name) for name, frame in report.history.items()]
+    if not frames:
+        return pd.DataFrame(columns=["model"])
+    whole = pd.concat(frames, ignore_index=True)
+    return whole[["model", *(name for name in whole if name != "model")]]
