@@ -39,25 +39,32 @@ class ConvNetEncoder(Encoder):
     def __init__(self, spec: ConvNet, shape: ImageShape, dim: int) -> None:
         super().__init__()
         flat = len(shape.size) == 2
-        conv, pool = (nn.Conv2d, nn.MaxPool2d) if flat else (nn.Conv3d, nn.MaxPool3d)
+        self.layout = torch.channels_last if flat else torch.channels_last_3d
         widths = (shape.channels, *spec.channels)
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                conv(wide, out, 3, padding=1), nn.GroupNorm(groups(out), out), nn.ReLU(), pool(2, ceil_mode=True)
-            )
-            for wide, out in pairwise(widths)
-        )
+        stages = [stage(wide, out, flat, first=i == 0) for i, (wide, out) in enumerate(pairwise(widths))]
+        self.stages = nn.ModuleList(stages).to(memory_format=self.layout)
         self.last = nn.Sequential(nn.LayerNorm(2 * sum(spec.channels)), nn.Dropout(spec.dropout))
         self.project = nn.Linear(2 * sum(widths), dim)
 
     def forward(self, items: Items) -> Tokens:
         x = items.fields["pixels"]
         seen, learnt = statistics(x), []
+        x = x.contiguous(memory_format=self.layout)
         for stage in self.stages:
             x = stage(x)
             learnt.append(statistics(x))
         features = torch.cat([seen, self.last(torch.cat(learnt, dim=1))], dim=1)
         return items.tokens(self.project(features).unsqueeze(1))
+
+
+def stage(wide: int, out: int, flat: bool, first: bool) -> nn.Sequential:
+    """Convolution, pooling, normalisation. A volume's first convolution strides instead: it is most of the cost."""
+    norm = nn.GroupNorm(groups(out), out)
+    if flat:
+        return nn.Sequential(nn.Conv2d(wide, out, 3, padding=1), nn.MaxPool2d(2, ceil_mode=True), norm, nn.ReLU())
+    if first:
+        return nn.Sequential(nn.Conv3d(wide, out, 3, padding=1, stride=2), norm, nn.ReLU())
+    return nn.Sequential(nn.Conv3d(wide, out, 3, padding=1), nn.MaxPool3d(2, ceil_mode=True), norm, nn.ReLU())
 
 
 def statistics(x: Float[Tensor, "items channels *size"]) -> Float[Tensor, "items 2*channels"]:
