@@ -19,6 +19,13 @@ from fusiondx.data.tables import TableData
 from fusiondx.errors import ConfigError, DataError, FusionDxWarning, counted, did_you_mean, listed
 
 
+def check_cohort(cohort: object) -> None:
+    """Refuse anything else than a cohort."""
+    if not isinstance(cohort, Cohort):
+        got = type(cohort).__name__
+        raise DataError(f"Expected a Cohort, got {got}. Make one with Cohort.from_frame or Cohort.read.")
+
+
 def check_readable(cohort: Cohort, preparations: Mapping[str, TablePreparation | ImagePreparation]) -> None:
     """Refuse a cohort the model cannot read; say what it will ignore or treat as unknown."""
     if not len(cohort):

@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from fusiondx import choices, saving
-from fusiondx.admission import check_learnable, check_readable, prepare, refuse_unknown
+from fusiondx.admission import check_cohort, check_learnable, check_readable, prepare, refuse_unknown
 from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec
 from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.settings import parse
@@ -87,6 +87,8 @@ class FusionModel(BaseEstimator):
         `y`, when given, replaces the values of the first target: that is how scikit-learn hands labels over.
         Raises `DataError` for a cohort that cannot be learnt from and `ConfigError` for settings that do not fit it.
         """
+        check_settings(self.dim, self.seed, self.training)
+        check_cohort(cohort)
         if y is not None:
             cohort = cohort.with_target(next(iter(cohort.targets)), y)
         check_learnable(cohort)
@@ -221,6 +223,7 @@ class FusionModel(BaseEstimator):
 
     def _batches(self, cohort: Cohort) -> Batches:
         self._fitted()
+        check_cohort(cohort)
         check_readable(cohort, self.preparations_)
         prepared = Prepared(cohort.select(targets=[]), self.preparations_)
         return Batches(prepared, np.arange(len(cohort)), PREDICT_SIZE)
@@ -311,7 +314,7 @@ class FusionModel(BaseEstimator):
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, also nested: ``fusion="gated"``, ``fusion__dropout=0.3``, ``encoders__omics="snn"``."""
-        for name, value in params.items():
+        for name, value in sorted(params.items(), key=lambda item: item[0].count("__")):  # a spec, then what is in it
             own, _, inner = name.partition("__")
             if own not in self.get_params(deep=False):
                 raise ValueError(f"FusionModel has no parameter '{own}'.{did_you_mean(own, self._get_param_names())}")
@@ -328,6 +331,15 @@ class FusionModel(BaseEstimator):
         if all(choices.head(h, "heads").answers == "classes" for h in (self.heads or {}).values()):
             tags.estimator_type = "classifier"  # so that scikit-learn stratifies its folds by label
         return tags
+
+
+def check_settings(dim: object, seed: object, training: object) -> None:
+    """Refuse settings of the wrong type or out of range; a constructor must not, so `fit` does."""
+    for name, value, least in (("dim", dim, 1), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"{name}: {value!r}. Give a whole number of {least} or more.")
+    if training is not None and not isinstance(training, Training):
+        raise ConfigError(f"training: got {type(training).__name__}. Give settings, such as Training(epochs=30).")
 
 
 def clean_history(history: pd.DataFrame) -> dict[str, list[float | None]]:
