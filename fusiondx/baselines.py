@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegressionCV, RidgeCV
-from sklearn.model_selection import StratifiedKFold
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.targets import Classes, Survival, TargetValues
@@ -87,13 +87,13 @@ def fitted(inputs: Floats, truth: TargetValues) -> Answer:
 
 def logistic(inputs: Floats, truth: TargetValues) -> Answer:
     label = truth.fields["label"].astype(int)
-    model = LogisticRegressionCV(
-        Cs=[1 / penalty for penalty in PENALTIES],
-        cv=StratifiedKFold(min(FOLDS, int(np.bincount(label)[np.unique(label)].min())), shuffle=True, random_state=0),
-        scoring="neg_log_loss",
-        max_iter=1000,
-        use_legacy_attributes=False,
-    ).fit(inputs, label)
+    folds = min(FOLDS, int(np.bincount(label)[np.unique(label)].min()))
+    model: Any = LogisticRegression(max_iter=1000)
+    if folds > 1:
+        grid = {"C": [1 / penalty for penalty in PENALTIES]}
+        splits = StratifiedKFold(folds, shuffle=True, random_state=0)
+        model = GridSearchCV(model, grid, scoring="neg_log_loss", cv=splits)
+    model.fit(inputs, label)
 
     def answer(x: Floats, ids: npt.NDArray[Any]) -> Prediction:
         probability = np.zeros((len(x), len(truth.classes)))
