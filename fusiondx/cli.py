@@ -7,14 +7,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from fusiondx.errors import FusionDxError, FusionDxWarning
-
-if TYPE_CHECKING:
-    from fusiondx.reporting.report import Report
 
 app = typer.Typer(
     help="Multimodal tumour diagnosis and prognosis: train, judge and reuse models that read images, tables and omics.",
@@ -33,13 +30,15 @@ Run = Annotated[Path, typer.Argument(help="A finished run folder.", show_default
 def demo(
     out: Out = Path("demo"),
     overwrite: Overwrite = False,
-    patients: Annotated[int, typer.Option(min=40, help="Patients to simulate.")] = 700,
+    patients: Annotated[int, typer.Option(min=40, help="Patients to simulate.")] = 800,
 ) -> None:
     """Simulate a cohort, compare early, late and unimodal models on it, and write the report."""
     with spoken():
-        from fusiondx.demo import demonstrate
+        from fusiondx.demo import demonstrate, gains
 
-        finish(demonstrate(out, patients, overwrite, progress=note), out)
+        report = demonstrate(out, patients, overwrite, progress=note)
+        print(report, gains(report), sep="\n\n")
+        note(f"Report: {out / 'report.html'}")
 
 
 @app.command()
@@ -52,15 +51,15 @@ def check(
         from fusiondx.core.settings import read_yaml
         from fusiondx.data.cohort import Cohort
         from fusiondx.experiment import preflight
-        from fusiondx.experiment.file import read_experiment
+        from fusiondx.experiment.file import is_experiment, read_experiment
 
-        if "patients" in read_yaml(path):
-            cohort = Cohort.read(path, data)
-            preflight.check_images(cohort)
-        else:
+        if is_experiment(read_yaml(path)):
             experiment = read_experiment(path)
             cohort = preflight.read_patients(experiment, path, data)
             preflight.check(experiment, cohort)
+        else:
+            cohort = Cohort.read(path, data)
+            preflight.check_images(cohort)
         print(cohort.describe())
         note(f"{path.name} is sound.")
 
@@ -77,7 +76,8 @@ def run(
     with spoken():
         from fusiondx.experiment import running
 
-        finish(running.run(experiment, data, out, set or (), overwrite, progress=note), out)
+        print(running.run(experiment, data, out, set or (), overwrite, progress=note))
+        note(f"Report: {out / 'report.html'}")
 
 
 @app.command()
@@ -120,11 +120,6 @@ def schema(
         print(json.dumps(schema_of(of), indent=1))
 
 
-def finish(report: Report, out: Path) -> None:
-    print(report)
-    note(f"Report: {out / 'report.html'}")
-
-
 def note(line: str) -> None:
     """Say something about progress; results alone go to standard output."""
     print(line, file=sys.stderr, flush=True)
@@ -155,7 +150,7 @@ def spoken() -> Iterator[None]:
 
 
 def interrupted() -> None:
-    say("error", "Interrupted; nothing was written.", "red")
+    say("error", "interrupted.", "red")
     raise typer.Exit(130)
 
 
@@ -174,11 +169,14 @@ def once(otherwise: Any) -> Any:
 
 
 def say(word: str, text: str, colour: str) -> None:
-    """A message on standard error; names from a user's files are shown as they are, never as markup."""
+    """A message on standard error; names from a user's files are neither markup nor orders to the terminal."""
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True, soft_wrap=True).print(Text.assemble((f"{word}: ", f"bold {colour}"), text))
+    from fusiondx.reporting.words import plain
+
+    lines = "\n".join(plain(line) for line in text.splitlines())
+    Console(stderr=True, soft_wrap=True).print(Text.assemble((f"{word}: ", f"bold {colour}"), lines))
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from fusiondx.data.synthetic import simulate
 from fusiondx.experiment import folder, running
 from fusiondx.experiment.file import read_experiment
 from fusiondx.reporting.report import Report
+from fusiondx.reporting.words import signed, spread, title
 
 EXPERIMENT = """\
 # Half of the patients train, the other half judge. Baselines are each modality alone and a clinical regression.
@@ -23,7 +24,7 @@ evaluation: {baselines: true, replicates: 500}
 
 
 def demonstrate(
-    out: Path, patients: int = 700, overwrite: bool = False, progress: Callable[[str], None] | None = None
+    out: Path, patients: int = 800, overwrite: bool = False, progress: Callable[[str], None] | None = None
 ) -> Report:
     """Simulate `patients`, train, judge, and leave a run folder at `out` whose subfolder ``data`` is the cohort.
 
@@ -33,3 +34,15 @@ def demonstrate(
         path = simulate(stage / folder.DATA, patients=patients, image_size=32).with_name("experiment.yaml")
         path.write_text(EXPERIMENT, encoding="utf-8")
         return running.fill(stage, read_experiment(path), path, None, progress)
+
+
+def gains(report: Report) -> str:
+    """What fusion adds to each single modality, on the same patients, in words."""
+    alone = {result.model for result in report.results if result.role == "modality"}
+    rows = [row for row in report.differences.to_dict("records") if row["versus"] in alone]
+    lines = [
+        f"{row['model']} minus {row['versus']}, {row['target']}: {signed(row['difference'])} {title(row['metric'])} "
+        f"({spread(row['low'], row['high'])}), {row['n']} patients"
+        for row in rows
+    ]
+    return "\n".join(["What fusion adds, on the same held-out patients (95 % interval):", *lines])

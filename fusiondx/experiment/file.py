@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from fusiondx import choices
 from fusiondx.core.settings import parse, read_yaml
 from fusiondx.core.spec import Spec, spec
 from fusiondx.data.cohort import Cohort
+from fusiondx.data.cohort_file import CohortFile
 from fusiondx.data.splits import Fold
 from fusiondx.encoders import AnyEncoder, Backbone
 from fusiondx.experiment.overrides import overridden
@@ -190,6 +192,12 @@ def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     if overrides:
         experiment = parse(Experiment, overridden(written, overrides), "--set")
     return experiment
+
+
+def is_experiment(settings: Mapping[str, Any]) -> bool:
+    """Whether a file's settings look more like an experiment's than like a cohort's."""
+    mine, other = ({field.name for field in fields(file)} for file in (Experiment, CohortFile))
+    return len(mine & settings.keys()) > len(other & settings.keys())
 
 
 def written(experiment: Experiment) -> str:

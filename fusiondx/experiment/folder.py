@@ -42,7 +42,8 @@ def staged(out: Path, overwrite: bool = False) -> Iterator[Path]:
         refuse_taken(out, overwrite)  # somebody may have been quicker
         take_place(stage, out)
     except OSError as error:
-        raise RunError(f"The run could not be written to {out}: {error.strerror or error}.") from error
+        what = f" ({error.filename})" if error.filename else ""
+        raise RunError(f"The run into {out} failed: {error.strerror or error}{what}.") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 

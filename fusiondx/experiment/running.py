@@ -95,10 +95,9 @@ def save(models: Mapping[str, FusionModel], place: Path, several: bool) -> dict[
 def write(report: Report, stage: Path) -> None:
     """Write the report, as tables, as JSON and as a page."""
     (stage / folder.PREDICTIONS).mkdir()
-    files = folder.file_names(f"{result.model}.{result.target}" for result in report.results)
-    for result in report.results:
-        path = stage / folder.PREDICTIONS / f"{files[f'{result.model}.{result.target}']}.csv"
-        tables.write_csv(tables.predictions(result.parts), path)
+    found = {f"{result.model} {result.target}": result for result in report.results}
+    for name, file in folder.file_names(found).items():
+        tables.write_csv(tables.predictions(found[name].parts), stage / folder.PREDICTIONS / f"{file}.csv")
     tables.write_csv(report.frame(), stage / folder.METRICS)
     tables.write_csv(tables.history(report), stage / folder.HISTORY)
     report.to_json(stage / folder.REPORT)

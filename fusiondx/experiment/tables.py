@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,8 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write `frame` without its index; text that a spreadsheet would take for a formula gets an apostrophe first."""
     safe = frame.map(harmless).rename(columns=harmless)
-    safe.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    # text in quotes: pandas would let a lone carriage return inside a cell end the row
+    safe.to_csv(path, index=False, encoding="utf-8", lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
 
 
 def harmless(cell: Any) -> Any:
@@ -30,10 +32,10 @@ def harmless(cell: Any) -> Any:
 
 
 def predictions(parts: Sequence[Part]) -> pd.DataFrame:
-    """Held-out predictions beside the truth: one row per patient and fold, folds counted from 1."""
+    """Held-out predictions beside the truth: one row per patient and fold, folds counted from 0 as in the history."""
     frames = [
         pd.concat([said.to_frame().reset_index(), truth_columns(truth)], axis=1).assign(fold=number)
-        for number, (said, truth) in enumerate(parts, start=1)
+        for number, (said, truth) in enumerate(parts)
     ]
     whole = pd.concat(frames, ignore_index=True)
     return whole[["patient_id", "fold", *(name for name in whole if name not in ("patient_id", "fold"))]]

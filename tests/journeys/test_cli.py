@@ -1,0 +1,225 @@
+"""The command line from a simulated cohort to predictions for new patients."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fusiondx.cli import app
+from fusiondx.data.cohort import Cohort
+from fusiondx.model import FusionModel
+from fusiondx.reporting.report import Report
+
+QUICK = """\
+cohort: data/cohort.yaml
+targets: [survival]
+split: {test: 0.5}
+model: {training: {epochs: 1, validation: 0}, encoders: {image: {kind: convnet, channels: [4]}}}
+evaluation: {baselines: false, replicates: 5}
+"""
+
+
+def cli(*arguments):
+    """The exit code; an exception that would show a traceback fails the test."""
+    with pytest.raises(SystemExit) as left:
+        app([str(argument) for argument in arguments])
+    return left.value.code or 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("cli")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FUSIONDX_CACHE", str(place / "cache"))
+        assert cli("demo", "--out", place / "demo", "--patients", 60) == 0
+        (place / "data").symlink_to(place / "demo" / "data")
+        (place / "quick.yaml").write_text(QUICK)
+        yield place
+
+
+@pytest.fixture(scope="module")
+def quick(folder):
+    """A run with one model and one target."""
+    assert cli("run", folder / "quick.yaml", "--data", folder / "data", "--out", folder / "quick") == 0
+    return folder / "quick"
+
+
+def test_the_demo_leaves_a_whole_run(folder):
+    run = folder / "demo"
+    assert {entry.name for entry in run.iterdir()} == {
+        "cohort.yaml",
+        "data",
+        "experiment.resolved.yaml",
+        "history.csv",
+        "manifest.json",
+        "metrics.csv",
+        "model",
+        "predictions",
+        "report.html",
+        "report.json",
+    }
+    assert not [entry.name for entry in folder.iterdir() if entry.name.startswith(".")]
+    assert "SIMULATED" in (run / "report.html").read_text()
+    metrics = pd.read_csv(run / "metrics.csv")
+    assert set(metrics["role"]) == {"model", "modality", "baseline"}
+    assert set(metrics["target"]) == {"survival", "diagnosis"}
+    history = pd.read_csv(run / "history.csv")
+    assert {"early fusion (gated)", "late fusion (mean)", "omics alone"} <= set(history["model"])
+    assert len(list((run / "predictions").iterdir())) == len(metrics[["model", "target"]].drop_duplicates())
+
+
+def test_the_manifest_says_what_the_run_was_made_of(folder):
+    manifest = json.loads((folder / "demo" / "manifest.json").read_text())
+    cohort = Cohort.read(folder / "data" / "cohort.yaml")
+    assert manifest["cohort_fingerprint"] == cohort.fingerprint
+    assert manifest["patients"] == len(cohort) == 60
+    assert {"fusiondx", "torch", "numpy"} <= set(manifest["versions"])
+    assert manifest["started"] <= manifest["finished"]
+    assert 0 < manifest["wall_seconds"] < 600
+    assert manifest["peak_memory_mb"] is None or 100 < manifest["peak_memory_mb"] < 1e5
+    assert manifest["seeds"]["evaluation"] == 0
+
+
+def test_predictions_stand_beside_the_truth_of_held_out_patients(folder, quick):
+    cohort = Cohort.read(folder / "data" / "cohort.yaml")
+    _, test = cohort.split(0.5)
+    (file,) = (quick / "predictions").iterdir()
+    said = pd.read_csv(file, dtype={"patient_id": str}).set_index("patient_id")
+    assert list(said.index) == list(test.ids)
+    assert np.allclose(said["time"], test.y("survival")["time"])
+    assert (said["event"] == test.y("survival")["event"]).all()
+
+
+def test_the_kept_model_is_the_one_that_was_judged(folder, quick):
+    cohort = Cohort.read(folder / "data" / "cohort.yaml").select(targets=["survival"])
+    model = FusionModel.load(quick / "model")
+    (file,) = (quick / "predictions").iterdir()
+    said = pd.read_csv(file, dtype={"patient_id": str})
+    again = model.predict(cohort.take_ids(said["patient_id"].to_numpy()))["survival"]
+    assert np.allclose(again.risk, said["risk"], atol=1e-6)
+
+
+def test_the_resolved_settings_make_the_same_run_again(folder, quick):
+    again = folder / "again"
+    assert cli("run", quick / "experiment.resolved.yaml", "--data", folder / "data", "--out", again) == 0
+    for name in ("metrics.csv", "history.csv", "experiment.resolved.yaml", "cohort.yaml"):
+        assert (again / name).read_text() == (quick / name).read_text()
+
+
+def test_folds_keep_a_model_of_all_patients(folder):
+    out = folder / "folds"
+    settings = ["--set", "split=null", "--set", "folds={k: 2}"]
+    assert cli("run", folder / "quick.yaml", "--data", folder / "data", "--out", out, *settings) == 0
+    (file,) = (out / "predictions").iterdir()
+    said = pd.read_csv(file)
+    assert sorted(said["fold"].unique()) == [0, 1]
+    assert said["patient_id"].is_unique
+    assert len(said) == 60
+    assert FusionModel.load(out / "model").targets_.keys() == {"survival"}
+
+
+def test_overrides_reach_the_run(folder):
+    out = folder / "overridden"
+    arguments = ["--set", "model.fusion=concat", "--set", "model.training.epochs=2", "--set", "modalities=[clinical]"]
+    settings = ["--set", "model.encoders={}"]
+    assert cli("run", folder / "quick.yaml", "--data", folder / "data", "--out", out, *settings, *arguments) == 0
+    assert len(pd.read_csv(out / "history.csv")) == 2
+    model = FusionModel.load(out / "model")
+    assert (model.fusion.kind, list(model.preparations_)) == ("concat", ["clinical"])
+
+
+def test_new_patients_need_no_outcome(folder, quick, tmp_path):
+    new = tmp_path / "new"
+    new.mkdir()
+    patients = pd.read_csv(folder / "data" / "patients.csv", dtype=str).head(7)
+    patients["patient_id"] = [f"00{i}" for i in range(7)]
+    patients[["patient_id", "age_years", "sex", "stage"]].to_csv(new / "patients.csv", index=False)
+    (new / "images.csv").write_text("patient_id,image\n")
+    pd.read_csv(folder / "data" / "omics.csv.gz").head(0).to_csv(new / "omics.csv.gz", index=False)
+    out = tmp_path / "said.csv"
+    assert cli("predict", quick, "--data", new, "--out", out) == 0
+    said = pd.read_csv(out, dtype={"patient_id": str})
+    assert list(said["patient_id"]) == list(patients["patient_id"])
+    assert list(said.columns) == ["patient_id", "survival.risk", "survival.median_months"]
+    assert np.isfinite(said["survival.risk"]).all()
+
+
+def test_each_of_several_models_predicts(folder, tmp_path):
+    out = tmp_path / "said.csv"
+    cohort = ["--cohort", folder / "data" / "cohort.yaml"]
+    assert cli("predict", folder / "demo", "--data", folder / "data", *cohort, "--out", out) == 0
+    said = pd.read_csv(out)
+    assert said.groupby("model").size().to_dict() == {"early fusion (gated)": 60, "late fusion (mean)": 60}
+    assert {"survival.risk", "diagnosis.predicted", "diagnosis.probability[malignant]"} <= set(said.columns)
+
+
+def test_the_page_is_drawn_again_from_the_record(quick):
+    page = quick / "report.html"
+    before = page.read_text()
+    page.unlink()
+    assert cli("report", quick) == 0
+    assert Report.from_json(quick / "report.json").title in page.read_text()
+    assert len(page.read_text()) > len(before) / 2
+
+
+@pytest.mark.parametrize("file", ["quick.yaml", "data/cohort.yaml", "data/experiment.yaml"])
+def test_check_describes_and_trains_nothing(folder, file, capsys, monkeypatch):
+    monkeypatch.setattr(FusionModel, "fit", lambda *_: pytest.fail("check must not train"))
+    assert cli("check", folder / file, "--data", folder / "data") == 0
+    out, err = capsys.readouterr()
+    assert "SIMULATED cohort, no patient stands behind it: 60 patients" in out
+    assert "is sound" in err
+
+
+@pytest.mark.parametrize("file", ["cohort", "experiment"])
+def test_the_schema_is_json_on_standard_output(file, capsys):
+    assert cli("schema", file) == 0
+    assert json.loads(capsys.readouterr().out)["type"] == "object"
+
+
+def test_warnings_are_one_line_each_and_shown_once(folder, capsys):
+    data = folder / "constant"
+    shutil.copytree(folder / "data", data)
+    pd.read_csv(folder / "data" / "patients.csv", dtype=str).assign(age_years=50).to_csv(data / "patients.csv")
+    out = ["--out", folder / "warned", "--set", "split=null", "--set", "folds={k: 2}"]
+    assert cli("run", folder / "quick.yaml", "--data", data, *out) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert [line for line in lines if "age_years" in line]
+    assert len(lines) == len(set(lines))
+
+
+def test_help_comes_at_once():
+    code = "import sys, fusiondx.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "pandas", "numpy", "matplotlib", "lightning", "pydantic"} & set(loaded)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+def test_an_interrupted_run_leaves_nothing(folder):
+    out = folder / "interrupted"
+    code = "from fusiondx.cli import main; main()"
+    arguments = ["--data", folder / "data", "--out", out, "--set", "model.training.epochs=100000"]
+    command = [sys.executable, "-c", code, "run", folder / "quick.yaml", *arguments]
+    process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(folder.glob(".interrupted.*/experiment.resolved.yaml")):
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(1.5)  # into the training
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert not [entry.name for entry in folder.iterdir() if "interrupted" in entry.name]

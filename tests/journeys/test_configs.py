@@ -1,0 +1,116 @@
+"""Every file in configs/ runs through the command line on the real patients, in a short version."""
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from fusiondx.cli import app
+from fusiondx.data.cohort import Cohort
+from fusiondx.experiment import preflight
+from fusiondx.experiment.file import is_experiment, read_experiment
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+REAL = Path(os.environ.get("FUSIONDX_DATA", Path(__file__).parents[3] / "shared" / "data"))
+FILES = {str(p.relative_to(CONFIGS)): yaml.safe_load(p.read_text()) for p in sorted(CONFIGS.rglob("*.yaml"))}
+EXPERIMENTS = {name: settings for name, settings in FILES.items() if is_experiment(settings)}
+HELD_OUT = {
+    "derm7pt/melanoma.yaml": [395],
+    "glioma/idh1.yaml": [21] * 25,
+    "glioma/survival.yaml": [114, 114, 114, 114, 113],
+    "nsclc_ct/l1_to_l2.yaml": None,
+    "nsclc_ct/l2_to_l1.yaml": None,
+    "nsclc_ct/survival.yaml": [60] * 25,
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FUSIONDX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def data(name):
+    folder = REAL / Path(name).parent
+    if not folder.is_dir():
+        pytest.skip(f"real cohorts are not at {REAL}; set FUSIONDX_DATA")
+    return folder
+
+
+def short(settings):
+    """Overrides that leave everything as it is but its length."""
+    models = [f"models.{name}" for name in settings.get("models", ())] or ["model"]
+    changes = ["evaluation={baselines: false, replicates: 5}", *(f"{model}.training.epochs=1" for model in models)]
+    changes += [f"{model}.training.members=1" for model in models]
+    return [*changes, *(["folds={k: 2}"] if "folds" in settings else [])]
+
+
+def test_every_file_is_an_experiment_or_the_cohort_of_one():
+    used = {str(Path(name).parent / settings["cohort"]) for name, settings in EXPERIMENTS.items()}
+    assert used | EXPERIMENTS.keys() == FILES.keys()
+    assert EXPERIMENTS.keys() == HELD_OUT.keys()
+
+
+@pytest.mark.cohorts
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_it_runs(cache, name, tmp_path):
+    out = tmp_path / "run"
+    overrides = [word for change in short(EXPERIMENTS[name]) for word in ("--set", change)]
+    with pytest.raises(SystemExit) as left:
+        app(["run", str(CONFIGS / name), "--data", str(data(name)), "--out", str(out), *overrides])
+    assert not left.value.code
+    assert json.loads((out / "manifest.json").read_text())["title"] == EXPERIMENTS[name]["title"]
+    metrics = pd.read_csv(out / "metrics.csv")
+    assert metrics["estimate"].notna().any()
+    assert (out / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.cohorts
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_it_holds_out_whom_it_says(cache, name):
+    experiment = read_experiment(CONFIGS / name)
+    cohort = preflight.read_patients(experiment, CONFIGS / name, data(name))
+    if experiment.folds is not None:
+        held = [len(test) for _, test in experiment.folds.of(cohort)]
+        assert sorted(held, reverse=True) == HELD_OUT[name]
+    else:
+        train, test = experiment.split.of(cohort)
+        assert len(train) + len(test) == len(cohort)
+        assert not set(train.ids) & set(test.ids)
+        if HELD_OUT[name] is not None:
+            assert [len(test)] == HELD_OUT[name]
+
+
+@pytest.mark.cohorts
+def test_idh1_is_never_asked_of_genes():
+    folder = data("glioma/idh1.yaml")
+    experiment = read_experiment(CONFIGS / "glioma" / "idh1.yaml")
+    cohort = preflight.read_patients(experiment, CONFIGS / "glioma" / "idh1.yaml", folder)
+    assert len(cohort) == 105
+    assert {modality.spec.kind for modality in cohort.modalities.values()} == {"table", "image"}
+    assert not [column for column in cohort.modalities["clinical"].data.names if "idh" in column.lower()]
+
+
+@pytest.mark.cohorts
+def test_the_five_without_a_fold_always_train():
+    cohort = Cohort.read(CONFIGS / "glioma" / "cohort.yaml", data("glioma/survival.yaml"))
+    folds = read_experiment(CONFIGS / "glioma" / "survival.yaml").folds.of(cohort)
+    always = set(cohort.ids).intersection(*(set(cohort.ids[train]) for train, _ in folds))
+    assert len(always) == 5
+    assert len({id for _, test in folds for id in cohort.ids[test]}) == len(cohort) - 5
+
+
+@pytest.mark.cohorts
+@pytest.mark.parametrize(("name", "site"), [("l1_to_l2", "l2"), ("l2_to_l1", "l1")])
+def test_the_tested_hospital_is_never_trained_on(name, site):
+    folder = data("nsclc_ct/x")
+    path = CONFIGS / "nsclc_ct" / f"{name}.yaml"
+    cohort = Cohort.read(CONFIGS / "nsclc_ct" / "cohort.yaml", folder)
+    train, test = read_experiment(path).split.of(cohort)
+    assert set(test.site) == {site}
+    assert site not in set(train.site)
+    assert len(train) + len(test) == 300
