@@ -42,6 +42,7 @@ def check_fits(name: str, preparation: TablePreparation | ImagePreparation, moda
     """Refuse a modality that the model cannot read; count the categories it never saw."""
     _, rows = modality.locate(np.arange(len(modality.present)))
     if isinstance(preparation, TablePreparation) and isinstance(modality.data, TableData):
+        preparation.refuse_lacking(name, modality.data)
         for column, count in preparation.unseen(modality.data, rows).items():
             warn(
                 f"'{name}': {counted(count, 'patient')} with a category of '{column}' that training never saw; "
@@ -80,16 +81,20 @@ def check_learnable(cohort: Cohort) -> None:
 
 
 def prepare(cohort: Cohort) -> dict[str, TablePreparation | ImagePreparation]:
-    """Preparations of all modalities that some patient has, fitted on this cohort."""
+    """Preparations of all modalities that have something to tell, fitted on this cohort."""
     prepared = {}
     for name, modality in cohort.modalities.items():
         _, rows = modality.locate(np.arange(len(cohort)))
-        if len(rows):
-            prepared[name] = preprocess.fit(name, modality.data, rows)
-        else:
+        if not len(rows):
             warn(f"No training patient has '{name}': not used.")
+            continue
+        fitted = preprocess.fit(name, modality.data, rows)
+        if isinstance(fitted, TablePreparation) and not fitted.useful:
+            warn(f"'{name}' has no column that tells patients apart: not used.")
+        else:
+            prepared[name] = fitted
     if not prepared:
-        raise DataError("No training patient has any modality. Check the ids and files of the cohort.")
+        raise DataError("No training patient has any modality to learn from. Check the ids and files of the cohort.")
     return prepared
 
 

@@ -106,7 +106,7 @@ class FusionModel(BaseEstimator):
             histories.append(history.assign(member=member))
         self.history_ = pd.concat(histories, ignore_index=True)
         self.cohort_ = cohort
-        answers = self._answers(cohort)
+        answers = self._answers(Batches(prepared, np.arange(len(cohort)), PREDICT_SIZE))
         for network in self.networks_:
             for name, head in network.named_heads():
                 head.settle(answers[name], cohort.targets[name])
@@ -172,7 +172,7 @@ class FusionModel(BaseEstimator):
 
         Raises `NotFittedError` before `fit`, `DataError` when a table lacks columns the model was trained on.
         """
-        answers = self._answers(cohort)
+        answers = self._answers(self._batches(cohort))
         return {name: head.predict(answers[name], cohort.ids) for name, head in self.networks_[0].named_heads()}
 
     def predict_proba(self, cohort: Cohort, target: str | None = None) -> npt.NDArray[np.floating[Any]]:
@@ -228,9 +228,8 @@ class FusionModel(BaseEstimator):
         prepared = Prepared(cohort.select(targets=[]), self.preparations_)
         return Batches(prepared, np.arange(len(cohort)), PREDICT_SIZE)
 
-    def _answers(self, cohort: Cohort) -> dict[str, npt.NDArray[Any]]:
+    def _answers(self, batches: Batches) -> dict[str, npt.NDArray[Any]]:
         """Raw answers by target, averaged over members."""
-        batches = self._batches(cohort)
         with torch.inference_mode():
             passes = [[network.eval()(batch) for network in self.networks_] for batch in batches]
         return {

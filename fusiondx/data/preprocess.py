@@ -19,6 +19,7 @@ Rows = npt.NDArray[np.integer[Any]]
 
 CLIP = 10.0
 """Standardised values are held within this many standard deviations: one absurd cell must not own a gradient."""
+LARGEST = np.finfo(np.float32).max
 SAMPLE = 512
 """Images looked at to fit channel means; spread evenly over the training images."""
 
@@ -42,22 +43,33 @@ class TablePreparation(Spec):
         return (*self.numeric, *(f"{name} missing" for name in self.indicators))
 
     @property
+    def useful(self) -> bool:
+        """Whether any column is left."""
+        return bool(self.numeric or self.categories)
+
+    @property
     def levels(self) -> tuple[int, ...]:
         """Known categories per categorical column."""
         return tuple(len(known) for known in self.categories.values())
 
     def arrays(self, data: TableData, rows: Rows) -> dict[str, npt.NDArray[Any]]:
-        """``numeric`` float32 and ``codes`` int64 for these rows; unseen or missing categories are code 0."""
-        values = data.numeric[np.ix_(rows, np.array(self._columns(data), dtype=np.int64))].astype(np.float32)
+        """``numeric`` float32 and ``codes`` int64 for these rows; unseen or missing categories are code 0.
+
+        Raises `DataError` where columns are lacking.
+        """
+        self.refuse_lacking("table", data)
+        place = {name: i for i, name in enumerate(data.names)}
+        columns = np.array([place[name] for name in self.numeric], dtype=np.int64)
+        values = data.numeric[np.ix_(rows, columns)].astype(np.float32)
         gaps = np.isnan(values)
-        positions = [self.numeric.index(name) for name in self.indicators]
+        told = np.isin(self.numeric, self.indicators)
         values = np.where(gaps, np.asarray(self.median, dtype=np.float32), values)
         values -= np.asarray(self.mean, dtype=np.float32)
         values /= np.asarray(self.scale, dtype=np.float32)
         np.clip(values, -CLIP, CLIP, out=values)
         codes = [self._code(data.categorical[name][rows], known) for name, known in self.categories.items()]
         return {
-            "numeric": np.concatenate([values, gaps[:, positions].astype(np.float32)], axis=1),
+            "numeric": np.concatenate([values, gaps[:, told].astype(np.float32)], axis=1),
             "codes": np.stack(codes, axis=1) if codes else np.zeros((len(rows), 0), dtype=np.int64),
         }
 
@@ -69,15 +81,15 @@ class TablePreparation(Spec):
             counts[name] = sum(value is not None and value not in known for value in values)
         return {name: count for name, count in counts.items() if count}
 
-    def _columns(self, data: TableData) -> list[int]:
-        place = {name: i for i, name in enumerate(data.names)}
-        lacking = [name for name in (*self.numeric, *self.categories) if name not in {**place, **data.categorical}]
+    def refuse_lacking(self, name: str, data: TableData) -> None:
+        """Raise `DataError` where modality `name` lacks columns the model was trained on."""
+        known = dict.fromkeys([*data.names, *data.categorical])
+        lacking = [column for column in (*self.numeric, *self.categories) if column not in known]
         if lacking:
             raise DataError(
-                f"The table lacks {counted(len(lacking), 'column')} the model was trained on: {listed(lacking)}. "
-                f"Add them (blank cells are fine).{did_you_mean(lacking[0], [*data.names, *data.categorical])}"
+                f"'{name}': the table lacks {counted(len(lacking), 'column')} the model was trained on: "
+                f"{listed(lacking)}. Add them (blank cells are fine).{did_you_mean(lacking[0], list(known))}"
             )
-        return [place[name] for name in self.numeric]
 
     @staticmethod
     def _code(values: npt.NDArray[Any], known: tuple[str, ...]) -> npt.NDArray[np.int64]:
@@ -87,7 +99,8 @@ class TablePreparation(Spec):
 
 def fit_table(name: str, data: TableData, rows: Rows) -> TablePreparation:
     """Fit on these rows. Columns that are constant or all missing among them are dropped, with a warning."""
-    values = data.numeric[rows].astype(np.float64)
+    # float32 holds an absurd cell as infinite, which has no mean
+    values = np.clip(data.numeric[rows], -LARGEST, LARGEST).astype(np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an all-missing column has no median; it is dropped below
         median = np.nanmedian(values, axis=0) if len(rows) else np.full(values.shape[1], np.nan)
