@@ -9,7 +9,6 @@ export FUSIONDX_DATA
 
 all: check test demo
 
-# torch and torchvision first: timm needs the pair, and pip then resolves everything else around it
 $(VENV)/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -30,6 +29,17 @@ check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+EXPERIMENTS := glioma/survival glioma/idh1 nsclc_ct/survival nsclc_ct/l1_to_l2 nsclc_ct/l2_to_l1 derm7pt/melanoma
+
+experiments: $(addprefix runs/,$(EXPERIMENTS))
+
+runs/%: configs/%.yaml $(VENV)/installed
+	$(BIN)/fusiondx run $< --data $(FUSIONDX_DATA)/$(firstword $(subst /, ,$*)) --out $@ --overwrite
+
+benchmarks: $(VENV)/installed
+	$(BIN)/python benchmarks/fit_throughput.py
+	$(BIN)/python benchmarks/image_cache.py
 
 clean:
 	rm -rf $(VENV) demo runs build *.egg-info
