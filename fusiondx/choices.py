@@ -57,15 +57,18 @@ def kinds(union: Any) -> tuple[str, ...]:
     return tuple(schema["discriminator"]["mapping"])
 
 
-def dumped(value: Any, union: Any, where: str) -> dict[str, Any]:
-    """The spec as JSON. Raises `ConfigError` for a component of the user's own, which no reader could build."""
+def refuse_own(value: Any, union: Any, where: str) -> None:
+    """Raise `ConfigError` for a component of the user's own, which no reader of a saved model could build."""
     if not isinstance(value, Spec) or getattr(value, "kind", None) not in kinds(union):
         raise ConfigError(
             f"{where}: {type(value).__name__} is not one of fusiondx's own components, so a saved model could not be "
             "read back. Keep the model in memory, or add the component to its union."
         )
-    written: dict[str, Any] = TypeAdapter(union).dump_python(value, mode="json")
-    return written
+
+
+def without_downloads(encoders: Mapping[str, EncoderSpec]) -> dict[str, EncoderSpec]:
+    """The same encoders, to be given weights of their own and not pretrained ones."""
+    return {n: s.replace(pretrained=False) if isinstance(s, Backbone) else s for n, s in encoders.items()}
 
 
 def known_to_timm(name: str) -> bool:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from pydantic import TypeAdapter
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from torch import nn
@@ -19,15 +18,13 @@ from fusiondx import choices, saving
 from fusiondx.admission import check_cohort, check_learnable, check_readable, prepare, refuse_unknown
 from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec
 from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
-from fusiondx.core.settings import parse
 from fusiondx.core.spec import Spec
-from fusiondx.core.targets import TargetSpec, TargetValues
+from fusiondx.core.targets import TargetValues
 from fusiondx.data.batches import Batches, Prepared, shape_of
 from fusiondx.data.cohort import Cohort
-from fusiondx.data.preprocess import Preparation
 from fusiondx.encoders import DEFAULT as encoder_defaults
 from fusiondx.encoders import AnyEncoder
-from fusiondx.errors import ConfigError, RunError, did_you_mean, listed
+from fusiondx.errors import ConfigError, did_you_mean, listed
 from fusiondx.fusion import AnyFusion
 from fusiondx.heads import DEFAULT as head_defaults
 from fusiondx.heads import AnyHead
@@ -96,12 +93,13 @@ class FusionModel(BaseEstimator):
         self.preparations_ = prepare(cohort)
         self.kinds_ = {name: cohort.modalities[name].spec.kind for name in self.preparations_}
         self.targets_ = {name: no_values(values.spec, values.classes) for name, values in cohort.targets.items()}
-        specs, prepared = self._specs(), Prepared(cohort, self.preparations_)
+        self.specs_, prepared = self._specs(), Prepared(cohort, self.preparations_)
+        self.settings_: dict[str, Any] = {"dim": self.dim, "training": training, "seed": self.seed}
         parts = cohort.folds(round(1 / training.validation), seed=self.seed) if training.validation else []
         self.networks_, histories = [], []
         for member in range(training.members):
             inside, outside = parts[member % len(parts)] if parts else (np.arange(len(cohort)), None)
-            network, history = self._train(specs, cohort, prepared, inside, outside, member)
+            network, history = self._train(self.specs_, cohort, prepared, inside, outside, member)
             self.networks_.append(network)
             histories.append(history.assign(member=member))
         self.history_ = pd.concat(histories, ignore_index=True)
@@ -261,53 +259,46 @@ class FusionModel(BaseEstimator):
         Raises `RunError` if the folder exists (unless `overwrite`) and `ConfigError` for components of your own, which
         a reader of JSON could not build.
         """
-        encoders, fusion, heads = self._fitted()._specs()
-        description = {
-            "encoders": {n: choices.dumped(s, AnyEncoder, f"encoders.{n}") for n, s in encoders.items()},
-            "fusion": choices.dumped(fusion, AnyFusion, "fusion"),
-            "heads": {n: choices.dumped(s, AnyHead, f"heads.{n}") for n, s in heads.items()},
-            "dim": self.dim,
-            "training": TypeAdapter(Training).dump_python(self.training or Training(), mode="json"),
-            "seed": self.seed,
-            "kinds": dict(self.kinds_),
-            "preparations": TypeAdapter(dict[str, Preparation]).dump_python(self.preparations_, mode="json"),
-            "targets": {
-                n: {"spec": TypeAdapter(TargetSpec).dump_python(t.spec, mode="json"), "classes": list(t.classes)}
-                for n, t in self.targets_.items()
-            },
-            "history": clean_history(self.history_),
-        }
+        encoders, fusion, heads = self._fitted().specs_
+        for name, encoder in encoders.items():
+            choices.refuse_own(encoder, AnyEncoder, f"encoders.{name}")
+        for name, head in heads.items():
+            choices.refuse_own(head, AnyHead, f"heads.{name}")
+        choices.refuse_own(fusion, AnyFusion, "fusion")
+        description = saving.Description(
+            encoders=encoders,  # type: ignore[arg-type]  # those of our own unions, as was just checked
+            fusion=fusion,  # type: ignore[arg-type]
+            heads=heads,  # type: ignore[arg-type]
+            kinds=self.kinds_,
+            preparations=self.preparations_,
+            targets={name: saving.Question(t.spec, t.classes) for name, t in self.targets_.items()},
+            history=clean_history(self.history_),
+            **self.settings_,
+        )
         saving.write(Path(folder), description, nn.ModuleList(self.networks_).state_dict(), overwrite)
         return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """A model saved by `save`. Nothing in the folder can run code. Raises `RunError` where it is not whole."""
+        """A model saved by `save`. Nothing in the folder can run code.
+
+        Raises `RunError` where the folder is not whole and `ConfigError` where its description is not valid.
+        """
         saved, weights = saving.read(Path(folder))
-        where = str(Path(folder) / saving.DESCRIPTION)
-        try:
-            model = cls(
-                encoders=parse(dict[str, AnyEncoder], saved["encoders"], f"{where}: encoders"),
-                fusion=parse(AnyFusion, saved["fusion"], f"{where}: fusion"),
-                heads=parse(dict[str, AnyHead], saved["heads"], f"{where}: heads"),
-                dim=saved["dim"],
-                training=parse(Training, saved["training"], f"{where}: training"),
-                seed=saved["seed"],
-            )
-            model.kinds_ = saved["kinds"]
-            model.preparations_ = parse(dict[str, Preparation], saved["preparations"], f"{where}: preparations")
-            model.targets_ = {
-                name: no_values(parse(TargetSpec, t["spec"], f"{where}: targets.{name}"), tuple(t["classes"]))
-                for name, t in saved["targets"].items()
-            }
-            model.history_ = pd.DataFrame(saved["history"])
-        except (KeyError, TypeError) as error:
-            raise RunError(f"{where} lacks {error} or holds something else in its place.") from error
-        specs = model._specs()
-        members = (model.training or Training()).members
-        model.networks_ = [model._build(*specs, model.targets_).eval() for _ in range(members)]
-        saving.fill(nn.ModuleList(model.networks_), weights, Path(folder))
+        settings: dict[str, Any] = {"dim": saved.dim, "training": saved.training, "seed": saved.seed}
+        model = cls(encoders=saved.encoders, fusion=saved.fusion, heads=saved.heads, **settings)
+        model.settings_, model.kinds_ = settings, saved.kinds
+        model.preparations_ = saved.preparations
+        model.targets_ = {name: no_values(asked.spec, asked.classes) for name, asked in saved.targets.items()}
+        model.history_ = pd.DataFrame(saved.history, dtype=float)
+        model.specs_ = model._specs()
+        model.networks_ = saving.filled(model._blank, saved.training.members, weights, Path(folder))
         return model
+
+    def _blank(self) -> Network:
+        """A network for weights to be put in."""
+        encoders, fusion, heads = self.specs_
+        return self._build(choices.without_downloads(encoders), fusion, heads, self.targets_)
 
     # -- scikit-learn -------------------------------------------------------------------------------------------
 

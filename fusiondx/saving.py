@@ -6,21 +6,63 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import torch
+from pydantic import Field, NonNegativeInt, TypeAdapter, model_validator
 from torch import Tensor, nn
 
+from fusiondx.core.settings import parse
+from fusiondx.core.spec import Spec, spec
+from fusiondx.core.targets import TargetSpec
+from fusiondx.data.preprocess import Preparation
+from fusiondx.encoders import AnyEncoder
 from fusiondx.errors import RunError
+from fusiondx.fusion import AnyFusion
+from fusiondx.heads import AnyHead
+from fusiondx.training import Training
 
 FORMAT = 1
 """Version of the folder's layout."""
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 
 
-def write(folder: Path, description: Mapping[str, Any], weights: Mapping[str, Tensor], overwrite: bool) -> None:
+@spec
+class Question(Spec):
+    """A target without its patients."""
+
+    spec: TargetSpec
+    classes: tuple[str, ...]
+
+
+@spec
+class Description(Spec):
+    """All of a fitted model but its weights; settings are those it was fitted with, defaults filled in."""
+
+    encoders: dict[str, AnyEncoder]
+    fusion: AnyFusion
+    heads: dict[str, AnyHead]
+    dim: Annotated[int, Field(ge=1)]
+    training: Training
+    seed: NonNegativeInt
+    kinds: dict[str, Literal["table", "genomics", "image", "volume"]]
+    preparations: dict[str, Preparation]
+    targets: dict[str, Question]
+    history: dict[str, list[float | None]]
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Description:
+        if not set(self.encoders) == set(self.kinds) == set(self.preparations):
+            raise ValueError("encoders, kinds and preparations name different modalities")
+        if set(self.heads) != set(self.targets):
+            raise ValueError("heads and targets name different targets")
+        return self
+
+
+def write(folder: Path, description: Description, weights: Mapping[str, Tensor], overwrite: bool) -> None:
     """Write both files into `folder`. Raises `RunError` if it exists, unless `overwrite`, or cannot be written."""
     from safetensors.torch import save_file
 
@@ -31,7 +73,8 @@ def write(folder: Path, description: Mapping[str, Any], weights: Mapping[str, Te
         staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
             save_file({name: tensor.contiguous() for name, tensor in weights.items()}, staged / WEIGHTS)
-            whole = {"format": FORMAT, "fusiondx": version("fusiondx"), **description}
+            said = TypeAdapter(Description).dump_python(description, mode="json")
+            whole = {"format": FORMAT, "fusiondx": version("fusiondx"), **said}
             (staged / DESCRIPTION).write_text(json.dumps(whole, indent=1, allow_nan=False), encoding="utf-8")
             staged.chmod(0o755)
             for name in (WEIGHTS, DESCRIPTION):
@@ -43,8 +86,12 @@ def write(folder: Path, description: Mapping[str, Any], weights: Mapping[str, Te
         raise RunError(f"The model could not be saved to {folder}: {error.strerror or error}.") from error
 
 
-def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Description and weights. Raises `RunError` where the folder is not a whole saved model of this format."""
+def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
+    """Description and weights.
+
+    Raises `RunError` where the folder is not a whole saved model of this format, `ConfigError` where what it says of
+    the model is not what `write` writes.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -57,18 +104,22 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         ) from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise RunError(f"{folder} was not saved in format {FORMAT}, the one that fusiondx {version('fusiondx')} reads.")
-    return description, weights
+    said = {name: value for name, value in description.items() if name not in ("format", "fusiondx")}
+    return parse(Description, said, str(folder / DESCRIPTION)), weights
 
 
-def fill(module: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
-    """Put saved weights into a freshly built network; buffers take whatever length they were saved with."""
-    for name, buffer in module.named_buffers():
-        if name in weights and weights[name].shape != buffer.shape:
-            buffer.resize_(weights[name].shape)
+def filled(blank: Callable[[], nn.Module], members: int, weights: Mapping[str, Tensor], folder: Path) -> list[Any]:
+    """That many networks with the saved weights in them. Raises `RunError` where the weights do not belong to them."""
     try:
-        module.load_state_dict(dict(weights))
-    except RuntimeError as error:
+        with torch.random.fork_rng(devices=[]):  # starting values are drawn, and thrown away
+            networks = nn.ModuleList([blank().eval() for _ in range(members)])
+        for name, buffer in networks.named_buffers():
+            if name in weights and not buffer.numel():
+                buffer.resize_(weights[name].shape)  # a buffer that waits to be settled has no length yet
+        networks.load_state_dict(dict(weights))
+    except (RuntimeError, MemoryError, OverflowError) as error:
         raise RunError(f"{folder}: the weights do not belong to the model described beside them.") from error
+    return list(networks)
 
 
 def sync(file: Path) -> None:
@@ -78,9 +129,14 @@ def sync(file: Path) -> None:
 
 
 def take_place(staged: Path, folder: Path) -> None:
-    """Let `staged` become `folder`; whoever looks sees the old one or the new one, never a mixture."""
-    retired = staged.with_name(staged.name + ".old")
-    if folder.exists():
-        folder.rename(retired)
-    staged.rename(folder)
+    """Let `staged` become `folder`; whoever looks sees the old one, the new one or none, never a mixture."""
+    if not folder.exists():
+        staged.rename(folder)
+        return
+    retired = folder.rename(staged.with_name(staged.name + ".old"))
+    try:
+        staged.rename(folder)
+    except BaseException:
+        retired.rename(folder)
+        raise
     shutil.rmtree(retired, ignore_errors=True)
