@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from fusiondx.data.synthetic import simulate
 from fusiondx.experiment import folder, running
@@ -30,10 +33,21 @@ def demonstrate(
 
     Raises `RunError` as `folder.staged` does.
     """
-    with folder.staged(out, overwrite) as stage:
+    with folder.staged(out, overwrite) as stage, one_thread():
         path = simulate(stage / folder.DATA, patients=patients, image_size=32).with_name("experiment.yaml")
         path.write_text(EXPERIMENT, encoding="utf-8")
         return running.fill(stage, read_experiment(path), path, None, progress)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from a second thread, and on a busy machine waiting for it costs tenfold."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def gains(report: Report) -> str:

@@ -48,7 +48,8 @@ def seeds(experiment: Experiment) -> dict[str, int]:
     """Every seed that the numbers rest on."""
     parting = experiment.split or experiment.folds
     models = {f"model {name}".strip(): model.seed for name, model in experiment.settings.items()}
-    return {"patients": parting.seed if parting else 0, **models, "evaluation": experiment.evaluation.seed}
+    drawn = {"patients": parting.seed} if parting and parting.column is None else {}
+    return {**drawn, **models, "evaluation": experiment.evaluation.seed}
 
 
 def peak_memory() -> float | None:
