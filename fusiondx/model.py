@@ -31,7 +31,7 @@ from fusiondx.heads import AnyHead
 from fusiondx.network import Network
 from fusiondx.training import Training, train
 
-PREDICT_SIZE = 256
+PREDICT_SIZE = 64
 """Patients per batch when predicting."""
 
 Ints = npt.NDArray[np.int64]

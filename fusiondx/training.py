@@ -6,7 +6,7 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,16 +56,12 @@ class Task(lightning.LightningModule):
         self.steps = steps
         self.history: list[dict[str, float]] = []
         self.summed, self.seen = 0.0, 0
-        self.held_out: list[tuple[dict[str, Tensor], Batch]] = []
+        self.held_out: list[tuple[dict[str, Tensor], Mapping[str, Truth]]] = []
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         loss = torch.stack(list(self.network.losses(batch).values())).sum()
         value = loss.item()
-        if not math.isfinite(value):
-            raise RunError(
-                f"The training loss became {value} in epoch {self.current_epoch}. Lower training.learning_rate, or "
-                "look for extreme values with `fusiondx check`."
-            )
+        refuse_infinite(value, f"training loss became {value} in epoch {self.current_epoch}")
         self.summed, self.seen = self.summed + value * len(batch), self.seen + len(batch)
         return loss
 
@@ -77,15 +73,16 @@ class Task(lightning.LightningModule):
         self.summed, self.seen = 0.0, 0
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        self.held_out.append((self.network(batch), batch))
+        self.held_out.append((self.network(batch), batch.targets))  # not the inputs: memory holds one batch of those
 
     def on_validation_epoch_end(self) -> None:
         # over all patients at once: a risk set must not end at a batch border
         loss = torch.zeros(())
         for name, head in self.network.named_heads():
             answers = torch.cat([answers[name] for answers, _ in self.held_out])
-            loss = loss + head.loss(answers, joined([batch.targets[name] for _, batch in self.held_out])).cpu()
+            loss = loss + head.loss(answers, joined([truths[name] for _, truths in self.held_out])).cpu()
         self.held_out.clear()
+        refuse_infinite(loss.item(), f"validation loss became {loss.item()} in epoch {self.current_epoch}")
         self.log("validation_loss", loss)
 
     def configure_optimizers(self) -> Any:
@@ -139,7 +136,15 @@ def train(network: Network, training: Training, batches: Batches, held_out: Batc
         )
         trainer.fit(task, batches, held_out)
     network.cpu().eval()
+    size = sum(float(p.detach().abs().mean()) for p in network.parameters() if p.numel())
+    refuse_infinite(size, f"size of the weights became {size}")
     return pd.DataFrame(task.history)
+
+
+def refuse_infinite(value: float, what: str) -> None:
+    """Raise `RunError` unless `value` is a finite number."""
+    if not math.isfinite(value):
+        raise RunError(f"The {what}. Lower training.learning_rate, or look for extreme values with `fusiondx check`.")
 
 
 def joined(truths: list[Truth]) -> Truth:
