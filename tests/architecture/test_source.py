@@ -1,0 +1,134 @@
+"""Is the source still simple and safe?"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, get_args
+
+import pytest
+
+import fusiondx
+from fusiondx.core.spec import Spec
+from fusiondx.core.targets import TargetSpec
+from fusiondx.data.modalities import ModalitySpec
+from fusiondx.data.preprocess import Preparation
+from fusiondx.encoders import AnyEncoder
+from fusiondx.fusion import AnyFusion
+from fusiondx.heads import AnyHead
+
+PACKAGE = Path(fusiondx.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+FORBIDDEN_METHODS = {
+    ("torch", "load"),
+    ("torch", "hub"),
+    ("yaml", "load"),
+    ("yaml", "unsafe_load"),
+    ("yaml", "full_load"),
+}
+
+
+def offences(source: str) -> Iterator[str]:
+    """Ways in which source could run what data says."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            yield from (f"imports {name}" for name in names if name.partition(".")[0] in FORBIDDEN_MODULES)
+            if isinstance(node, ast.ImportFrom):
+                yield from (f"imports {a.name}" for a in node.names if (node.module, a.name) in FORBIDDEN_METHODS)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if (node.value.id, node.attr) in FORBIDDEN_METHODS:
+                yield f"uses {node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
+                yield f"calls {node.func.id}"
+            yield from (
+                "allows pickles in NumPy files"
+                for word in node.keywords
+                if word.arg == "allow_pickle"
+                and not (isinstance(word.value, ast.Constant) and word.value.value is False)
+            )
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_nothing_runs_what_data_says(file: Path) -> None:
+    assert list(offences(file.read_text(encoding="utf-8"))) == []
+
+
+def test_the_scan_above_would_notice() -> None:
+    for bad in (
+        "import pickle",
+        "from joblib import load",
+        "import torch\ntorch.load('x')",
+        "from torch import load",
+        "import yaml\nyaml.load('a')",
+        "eval('1')",
+        "exec('1')",
+        "np.load('x', allow_pickle=True)",
+    ):
+        assert list(offences(bad)), bad
+
+
+def test_every_silenced_type_error_names_what_and_why() -> None:
+    bare = re.compile(r"# type: ignore(?!\[[a-z-]+(, ?[a-z-]+)*\])")
+    assert [str(file) for file in FILES if bare.search(file.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize("name", fusiondx.__all__)
+def test_every_public_name_resolves_and_explains_itself(name: str) -> None:
+    value = getattr(fusiondx, name)
+    assert (value.__doc__ or "").strip()
+    assert value.__name__ == name
+    assert name in dir(fusiondx)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="FusionModle"):
+        _ = fusiondx.FusionModle
+
+
+UNIONS = {
+    "encoders": AnyEncoder,
+    "fusion": AnyFusion,
+    "heads": AnyHead,
+    "modalities": ModalitySpec,
+    "targets": TargetSpec,
+    "preparations": Preparation,
+}
+MEMBERS = [
+    pytest.param(member, id=f"{n}-{member.__name__}") for n, u in UNIONS.items() for member in get_args(get_args(u)[0])
+]
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_every_spec_is_frozen_and_explains_itself(member: Any) -> None:
+    assert issubclass(member, Spec)
+    assert member.__dataclass_params__.frozen
+    assert not (member.__doc__ or f"{member.__name__}(").startswith(f"{member.__name__}("), "the default docstring"
+    assert isinstance(member.__dataclass_fields__["kind"].default, str)
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if f.name != "__init__.py"], ids=lambda f: str(f.relative_to(PACKAGE))
+)
+def test_every_file_says_what_it_is(file: Path) -> None:
+    assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    assert file.stem not in {"utils", "util", "helpers", "common", "misc", "base"}
+
+
+def test_functions_are_short() -> None:
+    lengths = [
+        node.end_lineno - node.body[0].lineno + 1
+        if not ast.get_docstring(node)
+        else node.end_lineno - node.body[0].end_lineno
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno
+    ]
+    assert median(lengths) <= 12
+    assert max(lengths) <= 60
