@@ -14,6 +14,8 @@ import pytest
 
 from fusiondx.cli import app
 from fusiondx.data.cohort import Cohort
+from fusiondx.demo import gains
+from fusiondx.experiment.file import read_experiment
 from fusiondx.model import FusionModel
 from fusiondx.reporting.report import Report
 
@@ -84,7 +86,21 @@ def test_the_manifest_says_what_the_run_was_made_of(folder):
     assert manifest["started"] <= manifest["finished"]
     assert 0 < manifest["wall_seconds"] < 600
     assert manifest["peak_memory_mb"] is None or 100 < manifest["peak_memory_mb"] < 1e5
-    assert manifest["seeds"]["evaluation"] == 0
+    assert manifest["seeds"] == {
+        "patients": 0,
+        "model early fusion (gated)": 0,
+        "model late fusion (mean)": 0,
+        "evaluation": 0,
+    }
+    told = Report.from_json(folder / "demo" / "report.json").manifest
+    assert (told["cohort fingerprint"], told["patients"]) == (cohort.fingerprint, "60")
+
+
+def test_the_demo_says_what_fusion_adds_to_each_single_modality(folder):
+    _, *lines = gains(Report.from_json(folder / "demo" / "report.json")).splitlines()
+    versus = [line.split(" minus ")[1].split(":")[0] for line in lines]
+    alone = ("clinical alone", "omics alone", "image alone")
+    assert sorted(versus) == sorted(f"{name}, {target}" for name in alone for target in ("survival", "diagnosis"))
 
 
 def test_predictions_stand_beside_the_truth_of_held_out_patients(folder, quick):
@@ -122,7 +138,10 @@ def test_folds_keep_a_model_of_all_patients(folder):
     assert sorted(said["fold"].unique()) == [0, 1]
     assert said["patient_id"].is_unique
     assert len(said) == 60
-    assert FusionModel.load(out / "model").targets_.keys() == {"survival"}
+    cohort = Cohort.read(folder / "data" / "cohort.yaml").select(targets=["survival"])
+    again = read_experiment(folder / "quick.yaml").build().fit(cohort)
+    kept = FusionModel.load(out / "model")
+    assert np.allclose(kept.predict_risk(cohort), again.predict_risk(cohort), atol=1e-6)
 
 
 def test_overrides_reach_the_run(folder):
