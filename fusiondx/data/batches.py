@@ -75,10 +75,14 @@ class ImageSource:
 
 
 def flipped(pixels: Tensor, flips: Bools) -> Tensor:
-    """Mirror each image along the spatial axes that its row of `flips` names."""
-    for axis in range(pixels.ndim - 2):
+    """Mirror each image along the spatial axes that its row of `flips` names; a square one also along its diagonal."""
+    axes = pixels.ndim - 2
+    for axis in range(axes):
         chosen = torch.from_numpy(np.flatnonzero(flips[:, axis]))
         pixels[chosen] = pixels[chosen].flip(axis + 2)
+    if axes == 2 and pixels.shape[2] == pixels.shape[3]:
+        chosen = torch.from_numpy(np.flatnonzero(flips[:, 2]))
+        pixels[chosen] = pixels[chosen].transpose(2, 3)
     return pixels
 
 
