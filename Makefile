@@ -19,7 +19,7 @@ demo: $(VENV)/installed
 	$(BIN)/fusiondx demo --out demo --overwrite
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
