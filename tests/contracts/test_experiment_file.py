@@ -9,6 +9,7 @@ from fusiondx.core.settings import parse
 from fusiondx.encoders import SNN, Backbone
 from fusiondx.errors import ConfigError
 from fusiondx.experiment.file import Experiment, Folds, Split, is_experiment, read_experiment, written
+from fusiondx.experiment.manifest import seeds
 from fusiondx.experiment.overrides import overridden
 from fusiondx.experiment.schema import schema_of
 from fusiondx.fusion import Concat, Gated
@@ -169,3 +170,8 @@ def test_the_schema_lets_components_be_named():
     fusion = schema_of("experiment")["$defs"]["Model"]["properties"]["fusion"]
     assert {"type": "string"} in fusion["anyOf"]
     assert fusion["default"]["kind"] == "gated"
+
+
+def test_seeds_are_those_that_were_used(read):
+    assert seeds(read(GOOD)) == {"patients": 3, "model": 7, "evaluation": 0}
+    assert seeds(read("cohort: c\nfolds: {column: fold}")) == {"model": 0, "evaluation": 0}
