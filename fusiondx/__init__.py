@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from fusiondx.data.synthetic import simulate as simulate
     from fusiondx.data.tables import Table as Table
     from fusiondx.data.volumes import Volume as Volume
+    from fusiondx.encoders import FCN as FCN
     from fusiondx.encoders import MLP as MLP
     from fusiondx.encoders import SNN as SNN
+    from fusiondx.encoders import AlexNet as AlexNet
     from fusiondx.encoders import Backbone as Backbone
     from fusiondx.encoders import ConvNet as ConvNet
+    from fusiondx.encoders import SmallCNN as SmallCNN
+    from fusiondx.encoders import UNet as UNet
     from fusiondx.errors import FusionDxError as FusionDxError
     from fusiondx.errors import FusionDxWarning as FusionDxWarning
     from fusiondx.fusion import Concat as Concat
@@ -44,7 +48,7 @@ _HOMES = {
     "fusiondx.data.synthetic": ("simulate",),
     "fusiondx.data.tables": ("Table",),
     "fusiondx.data.volumes": ("Volume",),
-    "fusiondx.encoders": ("MLP", "SNN", "Backbone", "ConvNet"),
+    "fusiondx.encoders": ("FCN", "MLP", "SNN", "AlexNet", "Backbone", "ConvNet", "SmallCNN", "UNet"),
     "fusiondx.errors": ("FusionDxError", "FusionDxWarning"),
     "fusiondx.fusion": ("Concat", "Gated", "Mean"),
     "fusiondx.heads": ("Cox", "Diagnosis", "Regression"),

@@ -6,14 +6,15 @@ from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
+from fusiondx.encoders.convolution import groups
+from fusiondx.encoders.statistics import statistics
 
 
 @spec
@@ -65,16 +66,3 @@ def stage(wide: int, out: int, flat: bool, first: bool) -> nn.Sequential:
     if first:
         return nn.Sequential(nn.Conv3d(wide, out, 3, padding=1, stride=2), norm, nn.ReLU())
     return nn.Sequential(nn.Conv3d(wide, out, 3, padding=1), nn.MaxPool3d(2, ceil_mode=True), norm, nn.ReLU())
-
-
-def statistics(x: Float[Tensor, "items channels *size"]) -> Float[Tensor, "items 2*channels"]:
-    """Mean and standard deviation of each channel over space."""
-    flat = x.flatten(2)
-    mean = flat.mean(dim=2)
-    variance = flat.square().mean(dim=2) - mean.square()
-    return torch.cat([mean, (variance.clamp(min=0) + 1e-6).sqrt()], dim=1)
-
-
-def groups(channels: int) -> int:
-    """Groups of eight channels where that divides, else one group."""
-    return channels // 8 if channels % 8 == 0 else 1

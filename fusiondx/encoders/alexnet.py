@@ -1,0 +1,72 @@
+"""AlexNet."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch import nn
+
+from fusiondx.core.batch import Items
+from fusiondx.core.components import Encoder, ImageShape, Shape
+from fusiondx.core.spec import Spec, spec
+from fusiondx.core.tokens import Tokens
+from fusiondx.errors import ConfigError
+
+SMALLEST = 32
+GRID = 6
+
+
+@spec
+class AlexNet(Spec):
+    """AlexNet (Krizhevsky et al. 2012) without its classifier, from scratch; one token per image.
+
+    Five convolutions, three max-poolings, two fully connected layers with dropout. `width` multiplies the published
+    numbers of channels and units: 1 is the original, too large for a few hundred patients. The poolings are padded and
+    the last map is averaged to 6x6 cells, so that any size from 32 pixels will do (else `ConfigError`). Without local
+    response normalisation, which did not help later networks (Simonyan & Zisserman 2015), and with He's initialisation.
+    """
+
+    width: float = Field(default=0.25, gt=0, le=2)
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    kind: Literal["alexnet"] = "alexnet"
+    accepts: ClassVar[tuple[str, ...]] = ("image",)
+
+    def build(self, shape: Shape, dim: int) -> Encoder:
+        assert isinstance(shape, ImageShape)
+        if min(shape.size) < SMALLEST:
+            size = "x".join(map(str, shape.size))
+            raise ConfigError(
+                f"alexnet reads images from {SMALLEST} pixels a side, not {size}. Raise size, or use smallcnn."
+            )
+        return AlexNetEncoder(self, shape, dim)
+
+
+class AlexNetEncoder(Encoder):
+    def __init__(self, spec: AlexNet, shape: ImageShape, dim: int) -> None:
+        super().__init__()
+        a, b, c, d, e, units = (max(1, round(n * spec.width)) for n in (96, 256, 384, 384, 256, 4096))
+        self.convolutions = nn.Sequential(
+            *(nn.Conv2d(shape.channels, a, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1)),
+            *(nn.Conv2d(a, b, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1)),
+            *(nn.Conv2d(b, c, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(c, d, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(d, e, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1)),
+        )
+        self.dense = nn.Sequential(
+            *(nn.AdaptiveAvgPool2d(GRID), nn.Flatten()),
+            *(nn.Dropout(spec.dropout), nn.Linear(e * GRID**2, units), nn.ReLU()),
+            *(nn.Dropout(spec.dropout), nn.Linear(units, units), nn.ReLU()),
+        )
+        self.apply(he)
+        self.project = nn.Linear(units, dim)
+
+    def forward(self, items: Items) -> Tokens:
+        features = self.dense(self.convolutions(items.fields["pixels"]))
+        return items.tokens(self.project(features).unsqueeze(1))
+
+
+def he(layer: nn.Module) -> None:
+    """Weights that keep the size of a signal through ReLUs (He et al. 2015): torch's own shrink it layer by layer."""
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

@@ -1,0 +1,65 @@
+"""Fully convolutional network."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fusiondx.core.batch import Items
+from fusiondx.core.components import Encoder, ImageShape, Shape
+from fusiondx.core.spec import Spec, spec
+from fusiondx.core.tokens import Tokens
+from fusiondx.encoders.convolution import convolution, halving
+from fusiondx.encoders.readout import Readout
+
+
+@spec
+class FCN(Spec):
+    """Fully convolutional network (Long et al. 2015), in 2-D or 3-D; one token per image.
+
+    As in FCN-8s, the deepest stage's score map is enlarged and added to the scores of the two stages before it. The
+    token reads mean and standard deviation of every score over the image, beside those of the pixels. Any size will do.
+    """
+
+    channels: tuple[Annotated[int, Field(ge=2)], ...] = Field(default=(16, 32, 64, 128), min_length=3)
+    scores: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    kind: Literal["fcn"] = "fcn"
+    accepts: ClassVar[tuple[str, ...]] = ("image", "volume")
+
+    def build(self, shape: Shape, dim: int) -> Encoder:
+        assert isinstance(shape, ImageShape)
+        return FCNEncoder(self, shape, dim)
+
+
+class FCNEncoder(Encoder):
+    def __init__(self, spec: FCN, shape: ImageShape, dim: int) -> None:
+        super().__init__()
+        flat = len(shape.size) == 2
+        self.mode = "bilinear" if flat else "trilinear"
+        widths = (shape.channels, *spec.channels)
+        stages = [nn.Sequential(convolution(wide, out, flat), halving(flat)) for wide, out in pairwise(widths)]
+        self.stages = nn.ModuleList(stages)
+        score = nn.Conv2d if flat else nn.Conv3d
+        self.scores = nn.ModuleList([score(wide, spec.scores, 1) for wide in spec.channels[:-4:-1]])  # deepest first
+        self.readout = Readout(shape.channels, spec.scores, dim, spec.dropout)
+
+    def maps(self, pixels: Float[Tensor, "items channels *size"]) -> Float[Tensor, "items scores *smaller"]:
+        """The summed score map, at the resolution of the third stage from the end."""
+        found = []
+        for stage in self.stages:
+            pixels = stage(pixels)
+            found.append(pixels)
+        summed: Tensor = self.scores[0](found[-1])
+        for score, x in zip(self.scores[1:], (found[-2], found[-3]), strict=True):
+            summed = score(x) + functional.interpolate(summed, x.shape[2:], mode=self.mode)
+        return summed
+
+    def forward(self, items: Items) -> Tokens:
+        pixels = items.fields["pixels"]
+        return items.tokens(self.readout(pixels, self.maps(pixels)).unsqueeze(1))
