@@ -87,8 +87,8 @@ class Task(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
-        optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        optimiser = torch.optim.AdamW(  # fused: the same steps at a fraction of the cost, on processors too
+            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=self.steps)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": decay, "interval": "step"}}
@@ -132,6 +132,7 @@ def train(network: Network, training: Training, batches: Batches, held_out: Batc
             enable_model_summary=False,
             enable_progress_bar=progress,
             num_sanity_val_steps=0,
+            accelerator="cuda" if torch.cuda.is_available() else "cpu",  # Apple's has no float64, which losses need
             devices=1,
         )
         trainer.fit(task, batches, held_out)
