@@ -21,7 +21,7 @@ from fusiondx.errors import ConfigError, FusionDxError, RunError
 from fusiondx.fusion import AnyFusion, Gated
 
 QUICK = fdx.Training(epochs=1, batch_size=16)
-PATIENTS, SIDE = 36, 16
+PATIENTS, SIDE = 36, 32
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +76,13 @@ def same(one: fdx.FusionModel, other: fdx.FusionModel, patients: fdx.Cohort) -> 
     )
 
 
+ENCODERS = get_args(get_args(AnyEncoder)[0])
+PROJECTED = [m(components=n) for m in ENCODERS for n in (None, 3) if "components" in m.__dataclass_fields__]
 TABLES = [
-    pytest.param(spec, id=f"{spec.kind}-{spec.components}")
-    for member in get_args(get_args(AnyEncoder)[0])
-    if "table" in member.accepts
-    for spec in (member(components=None), member(components=3))
+    *(pytest.param(m(), id=m.kind) for m in ENCODERS if "table" in m.accepts),
+    *(pytest.param(spec, id=f"{spec.kind}-{spec.components}") for spec in PROJECTED),
 ]
-IMAGES = [pytest.param(m(), id=m.kind) for m in get_args(get_args(AnyEncoder)[0]) if "image" in m.accepts]
+IMAGES = [pytest.param(m(), id=m.kind) for m in ENCODERS if "image" in m.accepts]
 
 
 @pytest.mark.parametrize("spec", [pytest.param(m(), id=m.kind) for m in get_args(get_args(AnyFusion)[0])])
