@@ -19,7 +19,7 @@ FILES = {str(p.relative_to(CONFIGS)): yaml.safe_load(p.read_text()) for p in sor
 EXPERIMENTS = {name: settings for name, settings in FILES.items() if is_experiment(settings)}
 HELD_OUT = {
     "derm7pt/melanoma.yaml": [395],
-    "glioma/idh1.yaml": [21] * 25,
+    "glioma/idh1.yaml": [21] * 15,
     "glioma/survival.yaml": [114, 114, 114, 114, 113],
     "nsclc_ct/l1_to_l2.yaml": None,
     "nsclc_ct/l2_to_l1.yaml": None,
