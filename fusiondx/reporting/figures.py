@@ -137,10 +137,11 @@ def scatter(true: Floats, predicted: Floats, unit: str, alt: str) -> str:
 
 
 def training(history: pd.DataFrame, alt: str) -> str:
-    """Loss by epoch on training and on validation patients; folds are drawn one over the other."""
+    """Loss by epoch on training and on validation patients; folds and members are drawn one over the other."""
     with _style(alt):
         figure, axes = _canvas(3.2)
-        folds = [part for _, part in history.groupby("fold")] if "fold" in history else [history]
+        runs = [column for column in ("fold", "member") if column in history]
+        folds = [part for _, part in history.groupby(runs)] if runs else [history]
         kinds = {"train_loss": ("Training", 0, "modality"), "validation_loss": ("Validation", 1, "model")}
         shown = {column: kind for column, kind in kinds.items() if column in history}
         alpha = 1.0 if len(folds) == 1 else 0.55

@@ -219,13 +219,13 @@ def _training(report: Report) -> Iterator[Section]:
 
 
 def _curve(name: str, history: pd.DataFrame) -> Drawing:
-    columns = [c for c in ("fold", "epoch", "train_loss", "validation_loss") if c in history]
+    columns = [c for c in ("fold", "member", "epoch", "train_loss", "validation_loss") if c in history]
     losses = [c for c in columns if c.endswith("loss")]
     alt = f"Training curve of {plain(name)} over {history['epoch'].nunique()} epochs."
     return Drawing(
         plain(name),
         figures.training(history, alt),
-        "Loss by epoch." + (" One line per fold." if "fold" in columns else ""),
+        "Loss by epoch." + (" One line per fold and member." if "fold" in columns else ""),
         _frame_table("Loss by epoch", history.loc[:, columns].dropna(subset=losses, how="all")),
     )
 

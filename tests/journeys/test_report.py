@@ -516,3 +516,10 @@ def test_hostile_names_execute_nothing_in_a_browser(hostile, tmp_path):
     page = hostile.read_text(encoding="utf-8")
     unprotected.write_text(re.sub(r"<meta http-equiv=[^>]*>", "", page, count=1), encoding="utf-8")
     assert "data-executed=" not in dump(unprotected)
+
+
+def test_members_are_curves_of_their_own():
+    once = pd.DataFrame({"epoch": [0, 1, 2], "train_loss": [3.0, 2.0, 1.0], "validation_loss": [3.0, 2.5, 2.0]})
+    twice = pd.concat([once.assign(fold=0, member=0), once.assign(fold=0, member=1)])
+    lines = [figures.training(frame, "curve").count("clip-path=") for frame in (once, twice)]
+    assert lines == [2, 4]
