@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from fusiondx.encoders import AlexNet as AlexNet
     from fusiondx.encoders import Backbone as Backbone
     from fusiondx.encoders import ConvNet as ConvNet
+    from fusiondx.encoders import FTTransformer as FTTransformer
     from fusiondx.encoders import SmallCNN as SmallCNN
+    from fusiondx.encoders import TabNet as TabNet
     from fusiondx.encoders import UNet as UNet
     from fusiondx.errors import FusionDxError as FusionDxError
     from fusiondx.errors import FusionDxWarning as FusionDxWarning
@@ -48,7 +50,18 @@ _HOMES = {
     "fusiondx.data.synthetic": ("simulate",),
     "fusiondx.data.tables": ("Table",),
     "fusiondx.data.volumes": ("Volume",),
-    "fusiondx.encoders": ("FCN", "MLP", "SNN", "AlexNet", "Backbone", "ConvNet", "SmallCNN", "UNet"),
+    "fusiondx.encoders": (
+        "FCN",
+        "MLP",
+        "SNN",
+        "AlexNet",
+        "Backbone",
+        "ConvNet",
+        "FTTransformer",
+        "SmallCNN",
+        "TabNet",
+        "UNet",
+    ),
     "fusiondx.errors": ("FusionDxError", "FusionDxWarning"),
     "fusiondx.fusion": ("Concat", "Gated", "Mean"),
     "fusiondx.heads": ("Cox", "Diagnosis", "Regression"),

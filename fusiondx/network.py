@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fusiondx.core.batch import Batch, Items
-from fusiondx.core.components import Encoder, Fusion, Head, Primed
+from fusiondx.core.components import Encoder, Fusion, Head, Primed, Regularised
 from fusiondx.core.tokens import Tokens
 
 
@@ -46,6 +46,11 @@ class Network(nn.Module):
         """The loss of every target."""
         answers = self(batch)
         return {name: head.loss(answers[name], batch.targets[name]) for name, head in self.named_heads()}
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """What encoders add to the loss, from the last forward pass."""
+        penalties = [encoder.penalty() for encoder in self.encoders.values() if isinstance(encoder, Regularised)]
+        return sum(penalties, torch.zeros(()))
 
     def named_heads(self) -> list[tuple[str, Head]]:
         """The heads by target name."""

@@ -59,7 +59,7 @@ class Task(lightning.LightningModule):
         self.held_out: list[tuple[dict[str, Tensor], Mapping[str, Truth]]] = []
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        loss = torch.stack(list(self.network.losses(batch).values())).sum()
+        loss = torch.stack(list(self.network.losses(batch).values())).sum() + self.network.penalty()
         value = loss.item()
         refuse_infinite(value, f"training loss became {value} in epoch {self.current_epoch}")
         self.summed, self.seen = self.summed + value * len(batch), self.seen + len(batch)

@@ -69,6 +69,14 @@ class Primed(Protocol):
         """Fit it on the items of all training patients; results live in buffers, saved with the weights."""
 
 
+@runtime_checkable
+class Regularised(Protocol):
+    """An encoder that adds something of its own to the loss, such as a price on attending to many columns."""
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """What the last forward pass costs, already weighted; zero or more."""
+
+
 class Fusion(nn.Module, ABC):
     """Reads the tokens of all modalities and forms one or more opinions per patient."""
 

@@ -13,8 +13,10 @@ from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
 from fusiondx.errors import ConfigError
 
-SMALLEST = 32
+SMALLEST = 7
+"""Pixels a side that the first convolution needs: 11, of which 4 may be padding."""
 GRID = 6
+"""Cells per side that the last map is averaged to."""
 
 
 @spec
@@ -23,7 +25,7 @@ class AlexNet(Spec):
 
     Five convolutions, three max-poolings, two fully connected layers with dropout. `width` multiplies the published
     numbers of channels and units: 1 is the original, too large for a few hundred patients. The poolings are padded and
-    the last map is averaged to 6x6 cells, so that any size from 32 pixels will do (else `ConfigError`). Without local
+    the last map is averaged to 6x6 cells, so that any size from 7 pixels will do (else `ConfigError`). Without local
     response normalisation, which did not help later networks (Simonyan & Zisserman 2015), and with He's initialisation.
     """
 

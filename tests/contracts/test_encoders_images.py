@@ -14,7 +14,13 @@ from fusiondx.encoders import FCN, AlexNet, SmallCNN, UNet
 from fusiondx.errors import ConfigError
 
 DIM = 4
-FLAT = [(SmallCNN(), (5, 7)), (AlexNet(width=0.05), (32, 47)), (FCN(), (33, 18)), (UNet(channels=4), (21, 34))]
+FLAT = [
+    (SmallCNN(), (5, 7)),
+    (AlexNet(width=0.05), (32, 47)),
+    (AlexNet(width=0.05), (7, 8)),
+    (FCN(), (33, 18)),
+    (UNet(channels=4), (21, 34)),
+]
 DEEP = [(FCN(channels=(4, 8, 8)), (9, 13, 6)), (UNet(channels=4, depth=2), (7, 10, 13))]
 SMALL = [(SmallCNN(), (1, 1)), (FCN(), (1, 1)), (UNet(), (1, 2)), (FCN(), (1, 1, 3)), (UNet(channels=8), (1, 1, 1))]
 
@@ -41,8 +47,8 @@ def test_a_single_pixel_still_trains(spec: Any, size: tuple[int, ...]) -> None:
 
 
 def test_alexnet_refuses_images_too_small_for_it() -> None:
-    with pytest.raises(ConfigError, match=r"32 pixels.*31x40.*smallcnn"):
-        AlexNet().build(ImageShape(3, (31, 40)), DIM)
+    with pytest.raises(ConfigError, match=r"7 pixels.*6x40.*smallcnn"):
+        AlexNet().build(ImageShape(3, (6, 40)), DIM)
 
 
 def test_smallcnn_has_the_layers_of_the_method_it_comes_from() -> None:
