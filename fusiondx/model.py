@@ -16,7 +16,7 @@ from torch import nn
 
 from fusiondx import choices, saving
 from fusiondx.admission import check_cohort, check_learnable, check_readable, prepare, refuse_unknown
-from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec
+from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec, Settled
 from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.spec import Spec
 from fusiondx.core.targets import TargetValues
@@ -104,11 +104,16 @@ class FusionModel(BaseEstimator):
             histories.append(history.assign(member=member))
         self.history_ = pd.concat(histories, ignore_index=True)
         self.cohort_ = cohort
-        answers = self._answers(Batches(prepared, np.arange(len(cohort)), PREDICT_SIZE))
-        for network in self.networks_:
-            for name, head in network.named_heads():
-                head.settle(answers[name], cohort.targets[name])
+        self._settle(cohort, prepared)
         return self
+
+    def _settle(self, cohort: Cohort, prepared: Prepared) -> None:
+        """Let heads that need it see the answers to all training patients; the rest are spared the pass."""
+        waiting = [(n, h) for network in self.networks_ for n, h in network.named_heads() if isinstance(h, Settled)]
+        if waiting:
+            answers = self._answers(Batches(prepared, np.arange(len(cohort)), PREDICT_SIZE))
+            for name, head in waiting:
+                head.settle(answers[name], cohort.targets[name])
 
     def _train(
         self, specs: Specs, cohort: Cohort, prepared: Prepared, inside: Ints, outside: Ints | None, member: int

@@ -103,15 +103,16 @@ class Head(nn.Module, ABC):
         """Mean loss over patients whose truth is known; zero, still differentiable, where nothing can be learnt."""
 
     @abstractmethod
-    def settle(self, answers: Array, truth: TargetValues) -> None:
-        """After training: fit what a prediction needs beyond weights (a baseline hazard) on training patients.
-
-        Results live in buffers, so that they are saved with the weights.
-        """
-
-    @abstractmethod
     def predict(self, answers: Array, ids: npt.NDArray[Any]) -> Prediction:
         """The prediction that `answers`, of shape ``(patients, outputs)``, stand for."""
+
+
+@runtime_checkable
+class Settled(Protocol):
+    """A head whose predictions need something beyond weights, such as a baseline hazard."""
+
+    def settle(self, answers: Array, truth: TargetValues) -> None:
+        """Fit it, after training, on the training patients; results live in buffers, saved with the weights."""
 
 
 class EncoderSpec(Protocol):

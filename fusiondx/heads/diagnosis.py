@@ -48,9 +48,6 @@ class DiagnosisHead(Head):
             return answers.sum() * 0
         return cross_entropy(logits, truth.fields["label"][truth.known])
 
-    def settle(self, answers: Array, truth: TargetValues) -> None:
-        """Logits need nothing more."""
-
     def predict(self, answers: Array, ids: npt.NDArray[Any]) -> ClassPrediction:
         return ClassPrediction(ids, self.classes, np.asarray(softmax(answers.astype(np.float64), axis=1)))
 

@@ -54,9 +54,6 @@ class RegressionHead(Head):
         value = (truth.fields["value"][truth.known] - self.centre) / self.scale
         return functional.mse_loss(answers[truth.known, 0], value.to(answers.dtype))
 
-    def settle(self, answers: Array, truth: TargetValues) -> None:
-        """Centre and scale are known from the start."""
-
     def predict(self, answers: Array, ids: npt.NDArray[Any]) -> NumberPrediction:
         value = answers[:, 0].astype(np.float64) * self.scale.item() + self.centre.item()
         return NumberPrediction(ids, value, self.unit)
