@@ -58,7 +58,7 @@ class Report:
     patterns: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Which modalities patients have: one row per pattern, with counts."""
     history: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """Training curves by model: `epoch`, `train_loss`, `validation_loss`, and where there are several `fold`, `member`."""
+    """Training curves by model: `epoch`, `train_loss`, `validation_loss`; of several, `fold` and `member` too."""
     notes: tuple[str, ...] = ()
     """Caveats, in words."""
     manifest: Mapping[str, str] = field(default_factory=dict)
