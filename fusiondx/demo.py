@@ -51,9 +51,10 @@ def one_thread() -> Iterator[None]:
 
 
 def gains(report: Report) -> str:
-    """What fusion adds to each single modality, on the same patients, in words."""
+    """What the first fusion model adds to each single modality, on the same patients, in words."""
+    lead = report.results[0].model
     alone = {result.model for result in report.results if result.role == "modality"}
-    rows = [row for row in report.differences.to_dict("records") if row["versus"] in alone]
+    rows = [row for row in report.differences.to_dict("records") if row["model"] == lead and row["versus"] in alone]
     lines = [
         f"{row['model']} minus {row['versus']}, {row['target']}: {signed(row['difference'])} {title(row['metric'])} "
         f"({spread(row['low'], row['high'])}), {row['n']} patients"

@@ -245,9 +245,10 @@ def report(
     title: str,
     held_out: str,
 ) -> Report:
-    """Everything as one report; the first contender is compared with all others, on the patients both judged."""
-    lead, *others = contenders
-    rows = [row for other in others for row in gaps(lead, other, replicates, seed)]
+    """Everything as one report; each fusion model is compared with all others, on the patients both judged."""
+    models = [contender for contender in contenders if contender.role == "model"]
+    pairs = [(model, other) for model in models for other in contenders if other is not model]
+    rows = [row for model, other in pairs for row in gaps(model, other, replicates, seed)]
     about = "simulated" if "simulated" in (cohort.title or "").lower() else ""
     return Report(
         title=title,

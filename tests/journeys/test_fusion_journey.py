@@ -74,3 +74,18 @@ def test_fusion_of_image_table_and_omics_beats_each_alone(tmp_path: Path, monkey
     alone = [held_out(name) for name in ("clinical", "omics", "image")]
     for target in ("survival", "diagnosis"):
         assert fused[target] > max(single[target] for single in alone) + 0.02
+
+
+def test_every_fusion_model_is_compared_with_every_other_contender() -> None:
+    from fusiondx.data.synthetic import simulate_null
+    from fusiondx.model import FusionModel
+    from fusiondx.training import Training
+    from fusiondx.validation import cross_validate
+
+    brief = Training(epochs=1, validation=0)
+    models = {fusion: FusionModel(fusion=fusion, training=brief) for fusion in ("gated", "mean")}
+    report = cross_validate(models, simulate_null(40, seed=0), 2, replicates=20)
+    others = {result.model for result in report.results}
+    for model in models:
+        versus = report.differences.loc[report.differences["model"] == model, "versus"]
+        assert set(versus) == others - {model}
