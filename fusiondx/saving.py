@@ -72,7 +72,9 @@ def write(folder: Path, description: Description, weights: Mapping[str, Tensor],
         folder.parent.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
-            save_file({name: tensor.contiguous() for name, tensor in weights.items()}, staged / WEIGHTS)
+            # copies: layers may share memory, which the format refuses to hold under two names
+            apart = {name: t.clone(memory_format=torch.contiguous_format) for name, t in weights.items()}
+            save_file(apart, staged / WEIGHTS)
             said = TypeAdapter(Description).dump_python(description, mode="json")
             whole = {"format": FORMAT, "fusiondx": version("fusiondx"), **said}
             (staged / DESCRIPTION).write_text(json.dumps(whole, indent=1, allow_nan=False), encoding="utf-8")

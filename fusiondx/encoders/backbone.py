@@ -11,6 +11,7 @@ from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
+from fusiondx.encoders.batchnorm import through
 from fusiondx.errors import ConfigError, MissingPackageError, did_you_mean
 
 
@@ -38,13 +39,7 @@ class BackboneEncoder(Encoder):
         pixels = items.fields["pixels"]
         if not len(items):
             return items.tokens(pixels.new_zeros(0, 1, self.project.out_features))
-        if self.training and len(items) == 1:  # a single image has no batch statistics
-            self.body.eval()
-            features = self.body(pixels)
-            self.body.train()
-        else:
-            features = self.body(pixels)
-        return items.tokens(self.project(features).unsqueeze(1))
+        return items.tokens(self.project(through(self.body, pixels)).unsqueeze(1))
 
 
 def create(spec: Backbone, shape: ImageShape) -> Any:

@@ -13,8 +13,8 @@ from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
-from fusiondx.encoders.convolution import groups
-from fusiondx.encoders.statistics import statistics
+from fusiondx.encoders.convolution import groups, halving
+from fusiondx.encoders.readout import Readout
 
 
 @spec
@@ -44,25 +44,20 @@ class ConvNetEncoder(Encoder):
         widths = (shape.channels, *spec.channels)
         stages = [stage(wide, out, flat, first=i == 0) for i, (wide, out) in enumerate(pairwise(widths))]
         self.stages = nn.ModuleList(stages).to(memory_format=self.layout)
-        self.last = nn.Sequential(nn.LayerNorm(2 * sum(spec.channels)), nn.Dropout(spec.dropout))
-        self.project = nn.Linear(2 * sum(widths), dim)
+        self.readout = Readout(shape.channels, sum(spec.channels), dim, spec.dropout)
 
     def forward(self, items: Items) -> Tokens:
-        x = items.fields["pixels"]
-        seen, learnt = statistics(x), []
-        x = x.contiguous(memory_format=self.layout)
+        pixels = items.fields["pixels"]
+        maps = [pixels.contiguous(memory_format=self.layout)]
         for stage in self.stages:
-            x = stage(x)
-            learnt.append(statistics(x))
-        features = torch.cat([seen, self.last(torch.cat(learnt, dim=1))], dim=1)
-        return items.tokens(self.project(features).unsqueeze(1))
+            maps.append(stage(maps[-1]))
+        return items.tokens(self.readout(pixels, *maps[1:]).unsqueeze(1))
 
 
 def stage(wide: int, out: int, flat: bool, first: bool) -> nn.Sequential:
     """Convolution, pooling, normalisation. A volume's first convolution strides instead: it is most of the cost."""
     norm = nn.GroupNorm(groups(out), out)
-    if flat:
-        return nn.Sequential(nn.Conv2d(wide, out, 3, padding=1), nn.MaxPool2d(2, ceil_mode=True), norm, nn.ReLU())
-    if first:
+    if first and not flat:
         return nn.Sequential(nn.Conv3d(wide, out, 3, padding=1, stride=2), norm, nn.ReLU())
-    return nn.Sequential(nn.Conv3d(wide, out, 3, padding=1), nn.MaxPool3d(2, ceil_mode=True), norm, nn.ReLU())
+    layer = nn.Conv2d if flat else nn.Conv3d
+    return nn.Sequential(layer(wide, out, 3, padding=1), halving(flat), norm, nn.ReLU())

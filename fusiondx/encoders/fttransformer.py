@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from jaxtyping import Float
@@ -49,10 +49,14 @@ class FTTransformerEncoder(Encoder):
         super().__init__()
         self.kept = 1 if spec.tokens == "cls" else None
         self.embed = ColumnTokens(shape, spec.width)
-        settings = {"dropout": spec.dropout, "activation": "gelu", "batch_first": True, "norm_first": True}
+        settings: dict[str, Any] = {
+            "dropout": spec.dropout,
+            "activation": "gelu",
+            "batch_first": True,
+            "norm_first": True,
+        }
         blocks = [
-            nn.TransformerEncoderLayer(spec.width, spec.heads, 2 * spec.width, **settings)  # type: ignore[arg-type]
-            for _ in range(spec.blocks)
+            nn.TransformerEncoderLayer(spec.width, spec.heads, 2 * spec.width, **settings) for _ in range(spec.blocks)
         ]
         self.blocks = nn.Sequential(*blocks)
         self.project = nn.Sequential(nn.LayerNorm(spec.width), nn.GELU(), nn.Linear(spec.width, dim))

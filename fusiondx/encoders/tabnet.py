@@ -14,6 +14,7 @@ from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, Shape, TableShape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
+from fusiondx.encoders.batchnorm import through
 from fusiondx.encoders.columns import Columns
 
 
@@ -55,7 +56,6 @@ class TabNetEncoder(Encoder):
         )
         del self.body.group_attention_matrix  # a plain tensor, which would stay behind when the network moves
         self.body.register_buffer("group_attention_matrix", groups, persistent=False)
-        self.body._register_state_dict_hook(untied)  # the public name of this hook is younger than torch 2.4
         self.project = nn.Linear(spec.decision, dim)
         self.entropy = torch.zeros(())
 
@@ -67,13 +67,7 @@ class TabNetEncoder(Encoder):
         if not len(items):
             self.entropy = self.project.bias.new_zeros(())
             return items.tokens(self.project.bias.new_zeros(0, 1, self.project.out_features))
-        columns = self.columns(items.fields)
-        if self.training and len(items) == 1:  # a single item has no batch statistics
-            self.body.eval()
-            steps, information = self.body(columns)
-            self.body.train()
-        else:
-            steps, information = self.body(columns)
+        steps, information = through(self.body, self.columns(items.fields))
         self.entropy = -information.clamp(max=0)  # rounding may leave a hair above
         return items.tokens(self.project(torch.stack(steps).sum(dim=0)).unsqueeze(1))
 
@@ -89,10 +83,3 @@ def column_groups(numeric: int, embedded: list[int]) -> Float[Tensor, "columns w
     sizes = torch.tensor([1] * numeric + embedded)
     owner = torch.arange(len(sizes)).repeat_interleave(sizes)
     return functional.one_hot(owner, len(sizes)).T / sizes.unsqueeze(1)
-
-
-def untied(body: nn.Module, weights: dict[str, Tensor], prefix: str, _: object) -> None:
-    """Copy the weights on their way out: steps share layers, and safetensors refuses one memory under two names."""
-    for name in weights:
-        if name.startswith(prefix):
-            weights[name] = weights[name].clone()
