@@ -270,10 +270,10 @@ class FusionModel(BaseEstimator):
         for name, head in heads.items():
             choices.refuse_own(head, AnyHead, f"heads.{name}")
         choices.refuse_own(fusion, AnyFusion, "fusion")
+        # of our own unions, as was just checked
+        components: dict[str, Any] = {"encoders": encoders, "fusion": fusion, "heads": heads}
         description = saving.Description(
-            encoders=encoders,  # type: ignore[arg-type]  # those of our own unions, as was just checked
-            fusion=fusion,  # type: ignore[arg-type]
-            heads=heads,  # type: ignore[arg-type]
+            **components,
             kinds=self.kinds_,
             preparations=self.preparations_,
             targets={name: saving.Question(t.spec, t.classes) for name, t in self.targets_.items()},

@@ -41,7 +41,7 @@ class Training(Spec):
     modality_dropout: float = Field(default=0.1, ge=0, lt=1)
     """Chance that a modality of a patient is hidden in a training step, so that the model learns to do without."""
     augment: bool = True
-    """Mirror training images at random."""
+    """Mirror training images at random, square ones along their diagonal too."""
     progress: bool | None = None
     """Show a progress bar; left out: on a terminal only."""
 

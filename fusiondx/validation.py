@@ -20,7 +20,7 @@ from fusiondx.baselines import ClinicalBaseline
 from fusiondx.core.predictions import SurvivalPrediction
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.tables import Table
-from fusiondx.errors import ConfigError, DataError
+from fusiondx.errors import ConfigError, DataError, counted, listed
 from fusiondx.evaluation.estimate import Estimate
 from fusiondx.evaluation.metrics import primary_metric
 from fusiondx.evaluation.score import difference, score
@@ -108,11 +108,12 @@ def evaluate(
     the report says so. Raises `DataError` if a held-out patient took part in training.
     """
     known = getattr(model, "cohort_", None)
+    if known is not None:
+        refuse_overlap(known, cohort)
     lead = Contender(title_of(model), "model", model)
     lead.judge(model, cohort)
     others, notes = [], []
     if known is not None:
-        refuse_overlap(known, cohort)
         others = rivals(model, known) if baselines else []
         notes = run(others, [(known, cohort)])
     elif baselines:
@@ -249,14 +250,14 @@ def report(
     models = [contender for contender in contenders if contender.role == "model"]
     pairs = [(model, other) for model in models for other in contenders if other is not model]
     rows = [row for model, other in pairs for row in gaps(model, other, replicates, seed)]
-    about = "simulated" if "simulated" in (cohort.title or "").lower() else ""
+    simulated = "simulated" in (cohort.title or "").lower()
     return Report(
         title=title,
         results=tuple(result for contender in contenders for result in contender.results(replicates, seed)),
         differences=pd.DataFrame(rows, columns=list(DIFFERENCES)),
         patterns=cohort.describe().patterns,
         history={c.name: pd.concat(c.histories, ignore_index=True) for c in contenders if c.histories},
-        notes=(*(["These patients are simulated."] if about else []), *notes),
+        notes=(*(["These patients are simulated."] if simulated else []), *notes),
         manifest={
             "cohort": cohort.title or "untitled",
             "cohort fingerprint": cohort.fingerprint,
@@ -301,6 +302,6 @@ def refuse_overlap(train: Cohort, test: Cohort) -> None:
     shared = np.intersect1d(train.ids.astype(str), test.ids.astype(str))
     if len(shared):
         raise DataError(
-            f"{len(shared)} held-out patients took part in training, so this would not be an evaluation: "
-            f"{', '.join(shared[:3])}{' …' if len(shared) > 3 else ''}. Split by patient, e.g. with cohort.split()."
+            f"{counted(len(shared), 'held-out patient')} took part in training, so this would not be an evaluation: "
+            f"{listed(shared)}. Split by patient, e.g. with cohort.split()."
         )

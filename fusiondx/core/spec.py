@@ -25,7 +25,8 @@ class Spec:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Settings by name, without `kind`."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "kind"}  # type: ignore[arg-type]
+        own = fields(cast("Any", self))  # every spec is a dataclass, which this base is not
+        return {f.name: getattr(self, f.name) for f in own if f.name != "kind"}
 
     def __sklearn_clone__(self) -> Self:
         return self  # frozen: a copy would be the same
