@@ -18,6 +18,9 @@ from fusiondx.data.preprocess import ImagePreparation, TablePreparation
 from fusiondx.data.tables import TableData
 from fusiondx.errors import ConfigError, DataError, FusionDxWarning, counted, did_you_mean, listed
 
+SHAPES = {"genomics": "table"}
+"""What encoders read, where a modality's kind goes by another name."""
+
 
 def check_cohort(cohort: object) -> None:
     """Refuse anything else than a cohort."""

@@ -15,16 +15,17 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from fusiondx import choices, saving
-from fusiondx.admission import check_cohort, check_learnable, check_readable, prepare, refuse_unknown
-from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec, Settled
+from fusiondx.admission import SHAPES, check_cohort, check_learnable, check_readable, prepare, refuse_unknown
+from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec, RawImages, Settled
 from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.spec import Spec
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.batches import Batches, Prepared, shape_of
 from fusiondx.data.cohort import Cohort
-from fusiondx.encoders import DEFAULT as encoder_defaults
 from fusiondx.encoders import AnyEncoder
+from fusiondx.encoders import default as default_encoder
 from fusiondx.errors import ConfigError, did_you_mean, listed
+from fusiondx.extraction import drawn, extracted, extractors
 from fusiondx.fusion import AnyFusion
 from fusiondx.heads import DEFAULT as head_defaults
 from fusiondx.heads import AnyHead
@@ -56,8 +57,8 @@ class FusionModel(BaseEstimator):
     seed:
         Same seed, same cohort, same machine: same numbers.
 
-    After `fit`: `networks_` (one per member), `preparations_`, `targets_`, `history_` (one row per member and epoch),
-    `cohort_` (the training patients).
+    After `fit`: `networks_` (one per member), `extractors_` (of images read as features), `preparations_`, `targets_`,
+    `history_` (one row per member and epoch), `cohort_` (the training patients).
     """
 
     def __init__(
@@ -90,10 +91,16 @@ class FusionModel(BaseEstimator):
             cohort = cohort.with_target(next(iter(cohort.targets)), y)
         check_learnable(cohort)
         training = self.training or Training()
-        self.preparations_ = prepare(cohort)
-        self.kinds_ = {name: cohort.modalities[name].spec.kind for name in self.preparations_}
+        self.kinds_ = {name: modality.spec.kind for name, modality in cohort.modalities.items()}
         self.targets_ = {name: no_values(values.spec, values.classes) for name, values in cohort.targets.items()}
-        self.specs_, prepared = self._specs(), Prepared(cohort, self.preparations_)
+        encoders, fusion, heads = self._specs()
+        found = extractors(cohort, encoders)
+        seen = extracted(cohort, found)
+        self.preparations_ = prepare(seen)
+        self.kinds_ = {name: self.kinds_[name] for name in self.preparations_}
+        self.extractors_ = {name: extractor for name, extractor in found.items() if name in self.preparations_}
+        self.specs_ = {name: encoders[name] for name in self.preparations_}, fusion, heads
+        prepared = Prepared(seen, self.preparations_)
         self.settings_: dict[str, Any] = {"dim": self.dim, "training": training, "seed": self.seed}
         parts = cohort.folds(round(1 / training.validation), seed=self.seed) if training.validation else []
         self.networks_, histories = [], []
@@ -135,11 +142,11 @@ class FusionModel(BaseEstimator):
         refuse_unknown("encoders", given, "modality", list(self.kinds_))
         refuse_unknown("heads", asked, "target", list(self.targets_))
         encoders = {
-            name: choices.encoder(given.get(name, encoder_defaults[kind]), f"encoders.{name}")
+            name: choices.encoder(given.get(name, default_encoder(kind)), f"encoders.{name}")
             for name, kind in self.kinds_.items()
         }
         for name, spec in encoders.items():
-            kind = shape_of(self.preparations_[name]).kind
+            kind = SHAPES.get(self.kinds_[name], self.kinds_[name])
             if kind not in spec.accepts:
                 raise ConfigError(f"encoders.{name}: {spec} reads {listed(spec.accepts)}, but '{name}' is a {kind}.")
         heads = {
@@ -227,8 +234,9 @@ class FusionModel(BaseEstimator):
     def _batches(self, cohort: Cohort) -> Batches:
         self._fitted()
         check_cohort(cohort)
-        check_readable(cohort, self.preparations_)
-        prepared = Prepared(cohort.select(targets=[]), self.preparations_)
+        seen = extracted(cohort, self.extractors_)
+        check_readable(seen, self.preparations_)
+        prepared = Prepared(seen.select(targets=[]), self.preparations_)
         return Batches(prepared, np.arange(len(cohort)), PREDICT_SIZE)
 
     def _answers(self, batches: Batches) -> dict[str, npt.NDArray[Any]]:
@@ -278,9 +286,10 @@ class FusionModel(BaseEstimator):
             preparations=self.preparations_,
             targets={name: saving.Question(t.spec, t.classes) for name, t in self.targets_.items()},
             history=clean_history(self.history_),
+            extracted={name: extractor.images for name, extractor in self.extractors_.items()},
             **self.settings_,
         )
-        saving.write(Path(folder), description, nn.ModuleList(self.networks_).state_dict(), overwrite)
+        saving.write(Path(folder), description, self._modules().state_dict(), overwrite)
         return Path(folder)
 
     @classmethod
@@ -297,13 +306,21 @@ class FusionModel(BaseEstimator):
         model.targets_ = {name: no_values(asked.spec, asked.classes) for name, asked in saved.targets.items()}
         model.history_ = pd.DataFrame(saved.history, dtype=float)
         model.specs_ = model._specs()
-        model.networks_ = saving.filled(model._blank, saved.training.members, weights, Path(folder))
+        saving.fill(lambda: model._blank(saved.extracted, saved.training.members), weights, Path(folder))
         return model
 
-    def _blank(self) -> Network:
-        """A network for weights to be put in."""
+    def _modules(self) -> nn.Module:
+        """All that has weights: the members, and extractors once."""
+        return nn.ModuleDict({"members": nn.ModuleList(self.networks_), "extractors": nn.ModuleDict(self.extractors_)})
+
+    def _blank(self, extracted: Mapping[str, RawImages], members: int) -> nn.Module:
+        """Extractors and networks for weights to be put in."""
         encoders, fusion, heads = self.specs_
-        return self._build(choices.without_downloads(encoders), fusion, heads, self.targets_)
+        bare = choices.without_downloads(encoders)
+        made = {name: drawn(bare[name], images) for name, images in extracted.items()}
+        self.extractors_ = {name: extractor for name, extractor in made.items() if extractor is not None}
+        self.networks_ = [self._build(bare, fusion, heads, self.targets_).eval() for _ in range(members)]
+        return self._modules()
 
     # -- scikit-learn -------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fusiondx.core.batch import Batch, Items
-from fusiondx.core.components import Encoder, Fusion, Head, Primed, Regularised
+from fusiondx.core.components import Encoder, Fusion, Head, Paced, Primed, Regularised
 from fusiondx.core.tokens import Tokens
 
 
@@ -51,6 +52,16 @@ class Network(nn.Module):
         """What encoders add to the loss, from the last forward pass."""
         penalties = [encoder.penalty() for encoder in self.encoders.values() if isinstance(encoder, Regularised)]
         return sum(penalties, torch.zeros(()))
+
+    def paces(self) -> dict[float, list[nn.Parameter]]:
+        """Parameters that are to learn, by the factor on their learning rate."""
+        slow: dict[nn.Parameter, float] = {}
+        for encoder in self.encoders.values():
+            slow |= encoder.paces() if isinstance(encoder, Paced) else {}
+        groups: dict[float, list[nn.Parameter]] = defaultdict(list)
+        for parameter in self.parameters():
+            groups[slow.get(parameter, 1.0)].append(parameter)
+        return groups
 
     def named_heads(self) -> list[tuple[str, Head]]:
         """The heads by target name."""

@@ -9,23 +9,24 @@ import tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, NonNegativeInt, TypeAdapter, model_validator
 from torch import Tensor, nn
 
+from fusiondx.core.components import RawImages
 from fusiondx.core.settings import parse
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.targets import TargetSpec
-from fusiondx.data.preprocess import Preparation
+from fusiondx.data.preprocess import Preparation, TablePreparation
 from fusiondx.encoders import AnyEncoder
 from fusiondx.errors import RunError
 from fusiondx.fusion import AnyFusion
 from fusiondx.heads import AnyHead
 from fusiondx.training import Training
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout."""
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 
@@ -51,12 +52,17 @@ class Description(Spec):
     kinds: dict[str, Literal["table", "genomics", "image", "volume"]]
     preparations: dict[str, Preparation]
     targets: dict[str, Question]
+    extracted: dict[str, RawImages]
+    """What the extractor of a modality looks at."""
     history: dict[str, list[float | None]]
 
     @model_validator(mode="after")
     def _names_agree(self) -> Description:
         if not set(self.encoders) == set(self.kinds) == set(self.preparations):
             raise ValueError("encoders, kinds and preparations name different modalities")
+        tables = {name for name, prepared in self.preparations.items() if isinstance(prepared, TablePreparation)}
+        if set(self.extracted) != {name for name in tables if self.kinds[name] in ("image", "volume")}:
+            raise ValueError("'extracted' names other modalities than those whose images are read as features")
         if set(self.heads) != set(self.targets):
             raise ValueError("heads and targets name different targets")
         return self
@@ -110,18 +116,17 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
     return parse(Description, said, str(folder / DESCRIPTION)), weights
 
 
-def filled(blank: Callable[[], nn.Module], members: int, weights: Mapping[str, Tensor], folder: Path) -> list[Any]:
-    """That many networks with the saved weights in them. Raises `RunError` where the weights do not belong to them."""
+def fill(blank: Callable[[], nn.Module], weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Put the saved weights into what `blank` makes. Raises `RunError` where the weights do not belong to them."""
     try:
         with torch.random.fork_rng(devices=[]):  # starting values are drawn, and thrown away
-            networks = nn.ModuleList([blank().eval() for _ in range(members)])
-        for name, buffer in networks.named_buffers():
+            modules = blank()
+        for name, buffer in modules.named_buffers():
             if name in weights and not buffer.numel():
                 buffer.resize_(weights[name].shape)  # a buffer that waits to be settled has no length yet
-        networks.load_state_dict(dict(weights))
+        modules.load_state_dict(dict(weights))
     except (RuntimeError, MemoryError, OverflowError) as error:
         raise RunError(f"{folder}: the weights do not belong to the model described beside them.") from error
-    return list(networks)
 
 
 def sync(file: Path) -> None:

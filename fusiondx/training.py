@@ -87,9 +87,9 @@ class Task(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
-        optimiser = torch.optim.AdamW(  # fused: the same steps at a fraction of the cost, on processors too
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        groups = [{"params": p, "lr": settings.learning_rate * pace} for pace, p in self.network.paces().items()]
+        # fused: the same steps at a fraction of the cost, on processors too
+        optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=self.steps)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": decay, "interval": "step"}}
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fusiondx.core.batch import Items, Truth
 from fusiondx.core.predictions import Prediction
+from fusiondx.core.spec import Spec, spec
 from fusiondx.core.targets import Array, TargetValues
 from fusiondx.core.tokens import Tokens
 
@@ -53,6 +54,35 @@ class ImageShape:
 Shape = TableShape | ImageShape
 
 
+@spec
+class RawImages(Spec):
+    """What an extractor looks at: images as the cohort holds them, before anything is fitted on patients."""
+
+    channels: int
+    size: tuple[int, ...]
+    masked: bool = False
+    """Whether tumour masks come with them."""
+    white: float | None = None
+    """The largest value an image can hold, 255 or 65,535; None where values are in physical units."""
+
+
+class Extractor(nn.Module, ABC):
+    """Describes an image by named features that training does not change, so that each image is looked at once."""
+
+    names: tuple[str, ...]
+    """Of the features."""
+    images: RawImages
+    """What it looks at."""
+    recipe: str
+    """Everything that decides its features but the image and the weights."""
+
+    @abstractmethod
+    def forward(
+        self, pixels: Float[Tensor, channels * size], mask: Bool[Tensor, 1 * size] | None
+    ) -> Float[Tensor, " features"]:
+        """The features of one image, NaN where one is undefined; a mask of an image that has none is all False."""
+
+
 class Encoder(nn.Module, ABC):
     """Turns the items of one modality into tokens."""
 
@@ -75,6 +105,14 @@ class Regularised(Protocol):
 
     def penalty(self) -> Float[Tensor, ""]:
         """What the last forward pass costs, already weighted; zero or more."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """An encoder parts of which learn more slowly than the rest of the network, as pretrained ones should."""
+
+    def paces(self) -> Mapping[nn.Parameter, float]:
+        """The factor on the learning rate of each parameter that does not learn at full pace."""
 
 
 class Fusion(nn.Module, ABC):
@@ -122,6 +160,17 @@ class EncoderSpec(Protocol):
     def accepts(self) -> tuple[str, ...]: ...
 
     def build(self, shape: Shape, dim: int) -> Encoder: ...
+
+
+@runtime_checkable
+class ExtractingSpec(Protocol):
+    """Settings of an encoder that may read extracted features; `build` then gets a `TableShape` of them."""
+
+    def extractor(self, images: RawImages) -> Extractor | None:
+        """The extractor, which may look at the images at a size of its own; None where pixels are read.
+
+        Asked for what its extractor looks at, it gives the same extractor again.
+        """
 
 
 class FusionSpec(Protocol):

@@ -102,7 +102,7 @@ def store(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], arrays: Iter
                 os.unlink(file.name)
                 raise
     except OSError as error:
-        raise _unwritable(path.parent, error, int(np.prod(shape)) * dtype.itemsize) from error
+        raise unwritable(path.parent, error, int(np.prod(shape)) * dtype.itemsize) from error
 
 
 def _write(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], arrays: Iterable[Array]) -> None:
@@ -114,7 +114,8 @@ def _write(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], arrays
     os.fsync(file.fileno())
 
 
-def _unwritable(where: Path, error: OSError, size: int) -> RunError:
+def unwritable(where: Path, error: OSError, size: int) -> RunError:
+    """The error for a cache folder that cannot take an array of `size` bytes."""
     remedy = f"Set the environment variable {VARIABLE} to a folder that can be written."
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return RunError(f"No space for {size / 1e6:,.0f} MB of decoded images in the cache {where}. {remedy}")

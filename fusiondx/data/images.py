@@ -148,12 +148,17 @@ class ImageData:
         self.paths = tuple(Path(path) for path in paths)
         self.masks = None if masks is None else tuple(None if mask is None else Path(mask) for mask in masks)
         self.cache = cache
+        self._resized: dict[tuple[int, ...], ImageData] = {}
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ImageData, (self.spec, self.paths, self.masks, self.cache)  # not the pixels opened so far
+        return ImageData, (self.spec, *self._files, self.cache)  # not the pixels opened so far
+
+    @property
+    def _files(self) -> tuple[tuple[Path, ...], tuple[Path | None, ...] | None]:
+        return self.paths, self.masks
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -184,6 +189,40 @@ class ImageData:
         All 0 for a file without a mask; None where masks are not given to the encoder. Raises as `pixels` does.
         """
         return self._mask_pixels if self.has_masks else None
+
+    @property
+    def white(self) -> float | None:
+        """The largest value the files can hold, 255 or 65,535; None for physical units. Reads headers only."""
+        dtype = self._layout.dtype
+        return float(np.iinfo(dtype).max) if dtype.kind == "u" else None
+
+    def at(self, size: tuple[int, ...]) -> ImageData:
+        """The same files looked at in another size; their headers are read once for each size."""
+        if size == tuple(self.size):
+            return self
+        if size not in self._resized:
+            self._resized[size] = ImageData(self.spec.replace(size=size), *self._files, self.cache)
+        return self._resized[size]
+
+    def contents(self, rows: Array) -> list[str]:
+        """What decides how some files come out: their contents, those of their masks, and how they are read."""
+        layout = (self._layout.channels, str(self._layout.dtype), self.has_masks)
+        made = key({**self.spec.recipe(), "layout": layout}, [])
+        masks = self._used_masks or (None,) * len(self)
+        files = _in_order(_content, [file for row in rows for file in (self.paths[row], masks[row])])
+        return [f"{made} {image} {mask}" for image, mask in zip(files, files, strict=True)]
+
+    def decoded(self, rows: Iterable[int]) -> Iterator[tuple[Array, Array | None]]:
+        """Pixels and mask of some files, decoded anew and kept nowhere; the mask as `mask_pixels` has it.
+
+        Raises `DataError` naming every file that cannot be used.
+        """
+        with strict():
+            try:
+                for pixels, mask in _in_order(self._both, rows):
+                    yield _fitted(pixels, self._layout), mask
+            except UnreadableFileError as error:
+                raise RefusedFilesError(self._refused() or [(error.path, error.reason)]) from error
 
     def check(self) -> list[tuple[Path, str]]:
         """Every file that cannot be used, with the reason. Decodes each once, filling the cache if all are sound."""
@@ -255,6 +294,9 @@ class ImageData:
 
     def _decode(self, row: int) -> Array:
         return self.spec.decode(self.paths[row], self._mask(row))
+
+    def _both(self, row: int) -> tuple[Array, Array | None]:
+        return self._decode(row), self._decode_mask(row) if self.has_masks else None
 
     def _decode_mask(self, row: int) -> Array:
         return self.spec.decode_mask(self._mask(row), self.paths[row])

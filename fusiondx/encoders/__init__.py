@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from fusiondx.core.components import EncoderSpec
 from fusiondx.encoders.alexnet import AlexNet
 from fusiondx.encoders.backbone import Backbone
 from fusiondx.encoders.convnet import ConvNet
@@ -16,14 +17,22 @@ from fusiondx.encoders.smallcnn import SmallCNN
 from fusiondx.encoders.snn import SNN
 from fusiondx.encoders.tabnet import TabNet
 from fusiondx.encoders.unet import UNet
+from fusiondx.encoders.weights import PACKAGED, packaged
 
 AnyEncoder = Annotated[
     MLP | SNN | TabNet | FTTransformer | ConvNet | SmallCNN | AlexNet | FCN | UNet | Backbone,
     Field(discriminator="kind"),
 ]
 
-DEFAULT = {"table": MLP(), "genomics": SNN(), "image": ConvNet(), "volume": ConvNet()}
+DEFAULT: dict[str, EncoderSpec] = {"table": MLP(), "genomics": SNN(), "image": ConvNet(), "volume": ConvNet()}
 """What a modality of each kind gets when nothing is said."""
+PRETRAINED = Backbone(name=PACKAGED, pretrained=True, freeze=True)
+
+
+def default(kind: str) -> EncoderSpec:
+    """What a modality of this kind gets when nothing is said: images a pretrained network where one is installed."""
+    return PRETRAINED if kind == "image" and packaged() else DEFAULT[kind]
+
 
 __all__ = [
     "DEFAULT",
@@ -38,4 +47,5 @@ __all__ = [
     "SmallCNN",
     "TabNet",
     "UNet",
+    "default",
 ]

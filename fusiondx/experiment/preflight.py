@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from fusiondx import choices
-from fusiondx.admission import check_learnable, refuse_unknown
+from fusiondx.admission import SHAPES, check_learnable, refuse_unknown
 from fusiondx.data.cohort import Cohort
 from fusiondx.encoders import Backbone
 from fusiondx.errors import ConfigError, DataError, listed
 from fusiondx.experiment.file import Experiment, Model
 
-SHAPES = {"genomics": "table"}
 """What an encoder reads of a modality, where that is not called as its kind."""
 
 
