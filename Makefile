@@ -40,6 +40,7 @@ runs/%: configs/%.yaml $(VENV)/installed
 benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/fit_throughput.py
 	$(BIN)/python benchmarks/image_cache.py
+	$(BIN)/python benchmarks/embed_once.py
 
 clean:
 	rm -rf $(VENV) demo runs build *.egg-info
