@@ -46,6 +46,7 @@ def check_fits(name: str, preparation: TablePreparation | ImagePreparation, moda
     _, rows = modality.locate(np.arange(len(modality.present)))
     if isinstance(preparation, TablePreparation) and isinstance(modality.data, TableData):
         preparation.refuse_lacking(name, modality.data)
+        preparation.refuse_negative(name, modality.data, rows)
         for column, count in preparation.unseen(modality.data, rows).items():
             warn(
                 f"'{name}': {counted(count, 'patient')} with a category of '{column}' that training never saw; "

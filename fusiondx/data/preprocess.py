@@ -11,11 +11,14 @@ from pydantic import Field
 from sklearn.preprocessing import StandardScaler
 
 from fusiondx.core.spec import Spec, spec
+from fusiondx.data.genomics import Genomics
 from fusiondx.data.images import ImageData
 from fusiondx.data.tables import TableData
 from fusiondx.errors import DataError, FusionDxWarning, counted, did_you_mean, listed
 
 Rows = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.floating[Any]]
+Bools = npt.NDArray[np.bool_]
 
 CLIP = 10.0
 """Standardised values are held within this many standard deviations: one absurd cell must not own a gradient."""
@@ -26,7 +29,7 @@ SAMPLE = 512
 
 @spec
 class TablePreparation(Spec):
-    """Median imputation with indicators, standardisation, category codes."""
+    """Choice of columns, logarithm, median imputation with indicators, standardisation, category codes."""
 
     numeric: tuple[str, ...]
     median: tuple[float, ...]
@@ -35,6 +38,8 @@ class TablePreparation(Spec):
     indicators: tuple[str, ...]
     """Numeric columns that had gaps in training; each gets a 0/1 column that says where."""
     categories: dict[str, tuple[str, ...]]
+    log: tuple[str, ...] = ()
+    """Numeric columns that become log2(x + 1) before anything else; median, mean and scale are of that."""
     kind: Literal["table"] = "table"
 
     @property
@@ -55,12 +60,13 @@ class TablePreparation(Spec):
     def arrays(self, data: TableData, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         """``numeric`` float32 and ``codes`` int64 for these rows; unseen or missing categories are code 0.
 
-        Raises `DataError` where columns are lacking.
+        Raises `DataError` where columns are lacking, or negative though their logarithm is taken.
         """
         self.refuse_lacking("table", data)
         place = {name: i for i, name in enumerate(data.names)}
         columns = np.array([place[name] for name in self.numeric], dtype=np.int64)
         values = data.numeric[np.ix_(rows, columns)].astype(np.float32)
+        take_log("table", values, self.numeric, np.isin(self.numeric, self.log))
         gaps = np.isnan(values)
         told = np.isin(self.numeric, self.indicators)
         values = np.where(gaps, np.asarray(self.median, dtype=np.float32), values)
@@ -91,6 +97,12 @@ class TablePreparation(Spec):
                 f"{listed(lacking)}. Add them (blank cells are fine).{did_you_mean(lacking[0], list(known))}"
             )
 
+    def refuse_negative(self, name: str, data: TableData, rows: Rows) -> None:
+        """Raise `DataError` where modality `name` has negative values whose logarithm is to be taken."""
+        place = {column: i for i, column in enumerate(data.names)}
+        columns = np.array([place[column] for column in self.log], dtype=np.int64)
+        take_log(name, data.numeric[np.ix_(rows, columns)], self.log, np.ones(len(columns), dtype=bool))
+
     @staticmethod
     def _code(values: npt.NDArray[Any], known: tuple[str, ...]) -> npt.NDArray[np.int64]:
         code = {name: i + 1 for i, name in enumerate(known)}
@@ -98,16 +110,21 @@ class TablePreparation(Spec):
 
 
 def fit_table(name: str, data: TableData, rows: Rows) -> TablePreparation:
-    """Fit on these rows. Columns that are constant or all missing among them are dropped, with a warning."""
+    """Fit on these rows. Columns that are constant or all missing among them are dropped, with a warning, and then
+    those that the settings of `Genomics` leave out, with their number. Raises `DataError` for the logarithm of a
+    negative value."""
+    asked = data.spec if isinstance(data.spec, Genomics) else Genomics()
     # float32 holds an absurd cell as infinite, which has no mean
     values = np.clip(data.numeric[rows], -LARGEST, LARGEST).astype(np.float64)
+    log = np.array([asked.logged(column) for column in data.names], dtype=bool)
+    take_log(name, values, data.names, log)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an all-missing column has no median; it is dropped below
         median = np.nanmedian(values, axis=0) if len(rows) else np.full(values.shape[1], np.nan)
         spread = np.nanmax(values, axis=0) - np.nanmin(values, axis=0) if len(rows) else median
     gaps = np.isnan(values)
     useful = (spread > 0) | (gaps.any(axis=0) & ~gaps.all(axis=0))
-    kept = np.flatnonzero(useful)
+    kept = varied(name, values, np.flatnonzero(useful), asked)
     values = np.where(gaps, median, values)[:, kept]
     scaler = StandardScaler().fit(values) if len(kept) else None
     levels = {
@@ -130,7 +147,37 @@ def fit_table(name: str, data: TableData, rows: Rows) -> TablePreparation:
         scale=tuple(scaler.scale_.tolist()) if scaler else (),
         indicators=tuple(data.names[i] for i in kept if gaps[:, i].any()),
         categories=categories,
+        log=tuple(data.names[i] for i in kept if log[i]),
     )
+
+
+def take_log(name: str, values: Floats, columns: tuple[str, ...], log: Bools) -> None:
+    """log2(x + 1) of some columns, in place. Raises `DataError` that names those with negative values."""
+    below = [column for column, bad in zip(columns, (values < 0).any(axis=0) & log, strict=True) if bad]
+    if below:
+        raise DataError(
+            f"'{name}': negative values in {counted(len(below), 'column')} whose logarithm is to be taken: "
+            f"{listed(below)}. Leave them out of 'log', for they may be logarithms already, or correct the file."
+        )
+    if log.any():
+        values[:, log] = np.log1p(values[:, log]) / np.log(2)
+
+
+def varied(name: str, values: Floats, candidates: Rows, asked: Genomics) -> Rows:
+    """Those of the candidate columns that vary as asked, in their order; a warning counts the others."""
+    if not asked.min_variance and (asked.top is None or asked.top >= len(candidates)):
+        return candidates
+    variance = np.nanvar(values[:, candidates], axis=0)
+    enough = np.flatnonzero(variance >= asked.min_variance)
+    most = enough[np.argsort(-variance[enough], kind="stable")[: asked.top]]
+    if len(most) < len(candidates):
+        warnings.warn(
+            f"'{name}': {len(most)} of {counted(len(candidates), 'column')} used: "
+            f"{len(candidates) - len(enough)} below min_variance, {len(enough) - len(most)} not among the top.",
+            FusionDxWarning,
+            stacklevel=3,
+        )
+    return candidates[np.sort(most)]
 
 
 @spec
