@@ -13,6 +13,7 @@ from fusiondx.encoders.convnet import ConvNet
 from fusiondx.encoders.fcn import FCN
 from fusiondx.encoders.fttransformer import FTTransformer
 from fusiondx.encoders.mlp import MLP
+from fusiondx.encoders.radiomics import Radiomics
 from fusiondx.encoders.smallcnn import SmallCNN
 from fusiondx.encoders.snn import SNN
 from fusiondx.encoders.tabnet import TabNet
@@ -20,7 +21,7 @@ from fusiondx.encoders.unet import UNet
 from fusiondx.encoders.weights import PACKAGED, packaged
 
 AnyEncoder = Annotated[
-    MLP | SNN | TabNet | FTTransformer | ConvNet | SmallCNN | AlexNet | FCN | UNet | Backbone,
+    MLP | SNN | TabNet | FTTransformer | ConvNet | SmallCNN | AlexNet | FCN | UNet | Backbone | Radiomics,
     Field(discriminator="kind"),
 ]
 
@@ -44,6 +45,7 @@ __all__ = [
     "Backbone",
     "ConvNet",
     "FTTransformer",
+    "Radiomics",
     "SmallCNN",
     "TabNet",
     "UNet",

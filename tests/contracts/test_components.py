@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from fusiondx.core.batch import Items, Truth
-from fusiondx.core.components import ImageShape, Settled, Shape, TableShape
+from fusiondx.core.components import ExtractingSpec, ImageShape, RawImages, Settled, Shape, TableShape
 from fusiondx.core.targets import Classes, Number, Survival, TargetValues
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders import AnyEncoder
@@ -33,7 +33,14 @@ def name(value: Any) -> str:
     return getattr(value, "kind", str(value))
 
 
-ENCODERS = [pytest.param(s, kind, id=f"{s.kind}-{kind}") for s in members(AnyEncoder) for kind in s.accepts]
+def seen_as(spec: Any, kind: str) -> str:
+    """The kind of shape an encoder is built for: features of images make a table."""
+    shape = SHAPES[kind]
+    reads = isinstance(spec, ExtractingSpec) and isinstance(shape, ImageShape)
+    return "table" if reads and spec.extractor(RawImages(shape.channels, shape.size)) else kind
+
+
+ENCODERS = [pytest.param(s, seen_as(s, kind), id=f"{s.kind}-{kind}") for s in members(AnyEncoder) for kind in s.accepts]
 FUSIONS = [pytest.param(s, id=s.kind) for s in members(AnyFusion)]
 HEADS = [pytest.param(s, id=s.kind) for s in members(AnyHead)]
 

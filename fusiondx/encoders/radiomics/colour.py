@@ -49,13 +49,16 @@ def distribution(values: Floats) -> dict[str, float]:
 
 def hues(red: Floats, green: Floats, blue: Floats, chroma: Floats) -> dict[str, float]:
     """Share of colour in each sector of the circle (red is in the middle of the first), and how it concentrates."""
-    angle = np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue)
+    across, along = np.sqrt(3) * (green - blue), 2 * red - green - blue
+    angle = np.arctan2(across, along)
     sector = np.round(angle / (2 * np.pi) * SECTORS).astype(np.int64) % SECTORS
     weight = np.bincount(sector, weights=chroma, minlength=SECTORS)
     total = weight.sum()
     share = weight / total if total > 0 else np.full(SECTORS, np.nan)
-    turned = np.abs(np.sum(chroma * np.exp(1j * angle))) / total if total > 0 else np.nan
-    return {**{f"hue{i}": float(s) for i, s in enumerate(share)}, "hue_concentration": float(turned)}
+    reach = chroma / np.maximum(np.hypot(across, along), 1e-12)
+    pull = np.hypot(reach @ across, reach @ along)
+    concentration = pull / total if total > 0 else np.nan
+    return {**{f"hue{i}": float(s) for i, s in enumerate(share)}, "hue_concentration": float(concentration)}
 
 
 def palette(region: Region) -> dict[str, float]:

@@ -19,16 +19,17 @@ def co_occurrence(region: Region, distances: tuple[int, ...]) -> dict[str, float
     for distance in distances:
         pairs = [neighbours(region.inside, step, distance) for step in directions(region.axes)]
         for channel, levels in enumerate(region.levels):
-            counts = np.stack([matrix(levels, *pair, region.bins) for pair in pairs if pair[0].size] or [nothing(region)])
-            for name, values in measures(counts).items():
+            shares = [matrix(levels, *pair, region.bins) for pair in pairs if pair[0].size] or [nothing(region.bins)]
+            for name, values in measures(np.stack(shares)).items():
                 found[f"channel{channel}.{name}.d{distance}"] = float(values.mean())
                 if distance == distances[0]:
                     found[f"channel{channel}.{name}.range"] = float(np.ptp(values))
     return found
 
 
-def nothing(region: Region) -> Floats:
-    return np.full((region.bins, region.bins), np.nan)
+def nothing(bins: int) -> Floats:
+    """The matrix of a region without any pair: every measure of it is undefined."""
+    return np.full((bins, bins), np.nan)
 
 
 def directions(axes: int) -> list[tuple[int, ...]]:

@@ -9,7 +9,7 @@ from fusiondx.encoders.radiomics.region import Floats, Region
 
 
 def edges(region: Region, scales: tuple[float, ...]) -> dict[str, float]:
-    """Per channel and Gaussian scale in pixels: the gradient's and the Laplacian's distribution, in values per pixel."""
+    """Per channel and Gaussian scale in pixels: how the gradient's length and the Laplacian are distributed."""
     found = {}
     for channel, pixels in enumerate(region.pixels):
         for scale in scales:
@@ -28,6 +28,8 @@ def edges(region: Region, scales: tuple[float, ...]) -> dict[str, float]:
 
 
 def steepness(pixels: Floats) -> Floats:
-    """Length of the gradient by central differences; zero along an axis of one pixel."""
-    squares = [np.gradient(pixels, axis=axis) ** 2 for axis in range(pixels.ndim) if pixels.shape[axis] > 1]
-    return np.sqrt(np.sum(squares, axis=0)) if squares else np.zeros_like(pixels)
+    """Length of the gradient by central differences, with the last row continued beyond the border."""
+    squares = np.zeros_like(pixels)
+    for axis in range(pixels.ndim):
+        squares += ndimage.correlate1d(pixels, (-0.5, 0.0, 0.5), axis=axis, mode="nearest") ** 2
+    return np.sqrt(squares)

@@ -1,4 +1,4 @@
-"""First-order features: how the values inside are distributed, wherever they lie (IBSI names, Zwanenburg et al. 2020)."""
+"""First-order features: how the values inside are distributed, wherever they lie (Zwanenburg et al. 2020)."""
 
 from __future__ import annotations
 

@@ -44,7 +44,11 @@ def features(
     found = region(pixels, mask, bins, limits)
     if found is None:
         return dict.fromkeys(names(len(pixels), pixels.ndim - 1, mask is not None, *settings), np.nan)
-    return {name: float(value) for part in measured(found, families, distances, scales, ring) for name, value in part.items()}
+    return {
+        name: float(value)
+        for part in measured(found, families, distances, scales, ring)
+        for name, value in part.items()
+    }
 
 
 def measured(
