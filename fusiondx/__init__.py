@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fusiondx.encoders import Backbone as Backbone
     from fusiondx.encoders import ConvNet as ConvNet
     from fusiondx.encoders import FTTransformer as FTTransformer
+    from fusiondx.encoders import Pathways as Pathways
     from fusiondx.encoders import Radiomics as Radiomics
     from fusiondx.encoders import SmallCNN as SmallCNN
     from fusiondx.encoders import TabNet as TabNet
@@ -59,6 +60,7 @@ _HOMES = {
         "Backbone",
         "ConvNet",
         "FTTransformer",
+        "Pathways",
         "Radiomics",
         "SmallCNN",
         "TabNet",

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec
 from fusiondx.core.settings import parse
 from fusiondx.core.spec import Spec
-from fusiondx.encoders import AnyEncoder, Backbone
+from fusiondx.encoders import AnyEncoder, Backbone, Pathways
 from fusiondx.errors import ConfigError
 from fusiondx.fusion import AnyFusion
 from fusiondx.heads import AnyHead
@@ -21,7 +21,7 @@ def encoder(value: Any, where: str) -> EncoderSpec:
     if isinstance(value, str) and value not in kinds(AnyEncoder) and known_to_timm(value):
         return Backbone(name=value)
     chosen: EncoderSpec = resolved(value, AnyEncoder, where)
-    return chosen
+    return chosen.resolved() if isinstance(chosen, Pathways) else chosen  # a saved model must not need the sets' file
 
 
 def fusion(value: Any, where: str = "fusion") -> FusionSpec:

@@ -13,6 +13,7 @@ from fusiondx.encoders.convnet import ConvNet
 from fusiondx.encoders.fcn import FCN
 from fusiondx.encoders.fttransformer import FTTransformer
 from fusiondx.encoders.mlp import MLP
+from fusiondx.encoders.pathways import Pathways
 from fusiondx.encoders.radiomics import Radiomics
 from fusiondx.encoders.smallcnn import SmallCNN
 from fusiondx.encoders.snn import SNN
@@ -21,7 +22,7 @@ from fusiondx.encoders.unet import UNet
 from fusiondx.encoders.weights import PACKAGED, packaged
 
 AnyEncoder = Annotated[
-    MLP | SNN | TabNet | FTTransformer | ConvNet | SmallCNN | AlexNet | FCN | UNet | Backbone | Radiomics,
+    MLP | SNN | TabNet | FTTransformer | Pathways | ConvNet | SmallCNN | AlexNet | FCN | UNet | Backbone | Radiomics,
     Field(discriminator="kind"),
 ]
 
@@ -45,6 +46,7 @@ __all__ = [
     "Backbone",
     "ConvNet",
     "FTTransformer",
+    "Pathways",
     "Radiomics",
     "SmallCNN",
     "TabNet",
