@@ -75,7 +75,8 @@ def described(name: str, modality: Modality, extractor: Extractor) -> Modality:
 
 def raw_images(data: ImageData) -> RawImages:
     """What an extractor will see of these images. Reads headers only."""
-    return RawImages(data.channels, tuple(data.size), data.has_masks, data.white)
+    masked = data.has_masks and data.spec.mask_use == "channel"
+    return RawImages(data.channels, tuple(data.size), masked, data.white)
 
 
 def refuse_other_images(name: str, found: RawImages, trained: RawImages) -> None:

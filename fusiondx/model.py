@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,20 +16,21 @@ from torch import nn
 
 from fusiondx import choices, saving
 from fusiondx.admission import SHAPES, check_cohort, check_learnable, check_readable, prepare, refuse_unknown
-from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec, RawImages, Settled
+from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec, RawImages, Segmenting, Settled
 from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.spec import Spec
-from fusiondx.core.targets import TargetValues
+from fusiondx.core.targets import Masks, TargetValues
 from fusiondx.data.batches import Batches, Prepared, shape_of
 from fusiondx.data.cohort import Cohort
 from fusiondx.encoders import AnyEncoder
 from fusiondx.encoders import default as default_encoder
-from fusiondx.errors import ConfigError, did_you_mean, listed
+from fusiondx.errors import ConfigError, DataError, did_you_mean, listed
 from fusiondx.extraction import drawn, extracted, extractors
 from fusiondx.fusion import AnyFusion
 from fusiondx.heads import DEFAULT as head_defaults
 from fusiondx.heads import AnyHead
 from fusiondx.network import Network
+from fusiondx.segmentation import Segmentation
 from fusiondx.training import Training, train
 
 PREDICT_SIZE = 64
@@ -210,6 +211,26 @@ class FusionModel(BaseEstimator):
             ]
         return np.concatenate(parts, axis=1)
 
+    @property
+    def segments_(self) -> tuple[str, ...]:
+        """The modalities whose tumours it draws."""
+        encoders = self._fitted().networks_[0].encoders.items()
+        return tuple(name for name, encoder in encoders if isinstance(encoder, Segmenting) and encoder.segments)
+
+    def segment(self, cohort: Cohort) -> dict[str, Segmentation]:
+        """Where it sees the tumour, by modality whose masks it learnt; true masks beside it where the cohort has them.
+
+        Raises `ConfigError` where it learnt none, else as `predict`.
+        """
+        if not self.segments_:
+            raise ConfigError(
+                "The model draws no tumours. Read a modality with mask_use 'segment', and give it the encoder "
+                "'unet' or 'fcn'."
+            )
+        batches = self._batches(cohort)
+        with torch.inference_mode():
+            return {name: drawn_by(self.networks_, name, batches, cohort.ids) for name in self.segments_}
+
     def score(self, cohort: Cohort, y: Any = None) -> float:
         """AUROC, concordance index or R squared of the first target: higher is better.
 
@@ -284,7 +305,11 @@ class FusionModel(BaseEstimator):
             **components,
             kinds=self.kinds_,
             preparations=self.preparations_,
-            targets={name: saving.Question(t.spec, t.classes) for name, t in self.targets_.items()},
+            targets={
+                name: saving.Question(t.spec, t.classes)
+                for name, t in self.targets_.items()
+                if not isinstance(t.spec, Masks)  # which nobody asks for
+            },
             history=clean_history(self.history_),
             extracted={name: extractor.images for name, extractor in self.extractors_.items()},
             **self.settings_,
@@ -343,6 +368,26 @@ class FusionModel(BaseEstimator):
         if all(choices.head(h, "heads").answers == "classes" for h in (self.heads or {}).values()):
             tags.estimator_type = "classifier"  # so that scikit-learn stratifies its folds by label
         return tags
+
+
+def drawn_by(networks: Sequence[Network], name: str, batches: Batches, ids: npt.NDArray[Any]) -> Segmentation:
+    """The tumours that networks, on average, see in one modality; in evaluation mode, without gradients."""
+    patient, probability, truth, masked, seen = [], [], [], [], 0
+    for batch in batches:
+        items = batch.inputs[name]
+        encoders = [network.eval().encoders[name] for network in networks]
+        found = [torch.sigmoid(e.segment(items)) for e in encoders if isinstance(e, Segmenting)] if len(items) else []
+        if found:
+            patient.append(items.patient.numpy() + seen)
+            probability.append(torch.stack(found).mean(dim=0)[:, 0].half().numpy())
+            known = items.fields.get("masked", torch.zeros(len(items), dtype=torch.bool)).numpy()
+            mask = items.fields["mask"][:, 0].numpy() > 0.5 if known.any() else np.zeros_like(probability[-1], bool)
+            truth.append(mask)
+            masked.append(known)
+        seen += len(batch)
+    if not patient:
+        raise DataError(f"No patient has '{name}': there is nothing to draw in.")
+    return Segmentation(name, ids, *(np.concatenate(part) for part in (patient, probability, truth, masked)))
 
 
 def check_settings(dim: object, seed: object, training: object) -> None:

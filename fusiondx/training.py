@@ -57,6 +57,7 @@ class Task(lightning.LightningModule):
         self.history: list[dict[str, float]] = []
         self.summed, self.seen = 0.0, 0
         self.held_out: list[tuple[dict[str, Tensor], Mapping[str, Truth]]] = []
+        self.penalties = torch.zeros(())
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         loss = torch.stack(list(self.network.losses(batch).values())).sum() + self.network.penalty()
@@ -74,14 +75,16 @@ class Task(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         self.held_out.append((self.network(batch), batch.targets))  # not the inputs: memory holds one batch of those
+        self.penalties += self.network.penalty() * len(batch)
 
     def on_validation_epoch_end(self) -> None:
         # over all patients at once: a risk set must not end at a batch border
-        loss = torch.zeros(())
+        loss = self.penalties.cpu() / max(sum(len(next(iter(t.values())).known) for _, t in self.held_out), 1)
         for name, head in self.network.named_heads():
             answers = torch.cat([answers[name] for answers, _ in self.held_out])
             loss = loss + head.loss(answers, joined([truths[name] for _, truths in self.held_out])).cpu()
         self.held_out.clear()
+        self.penalties = torch.zeros(())
         refuse_infinite(loss.item(), f"validation loss became {loss.item()} in epoch {self.current_epoch}")
         self.log("validation_loss", loss)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -66,6 +66,9 @@ class Contender:
         if len(seen):
             for target, prediction in fitted.predict(seen).items():
                 self.parts[target].append((prediction, seen.targets[target]))
+        if isinstance(fitted, FusionModel):
+            for target, part in overlaps(fitted, seen):
+                self.parts[target].append(part)
         self.parameters = getattr(fitted, "parameters_", None)
         if isinstance(fitted, FusionModel):
             self.histories.append(fitted.history_.assign(fold=fold))
@@ -90,6 +93,15 @@ class Contender:
             )
             for target, parts in self.parts.items()
         ]
+
+
+def overlaps(model: FusionModel, seen: Cohort) -> Iterator[tuple[str, Part]]:
+    """What a model that segments drew, beside the true masks, where some of these patients have them."""
+    here = [name for name in model.segments_ if name in seen.modalities and seen.modalities[name].present.any()]
+    for modality, drawn in model.segment(seen).items() if here else ():
+        said, truth = drawn.judged()
+        if truth.known.any():
+            yield f"{modality} tumour", (said, truth)
 
 
 def evaluate(

@@ -41,10 +41,14 @@ class ImageShape:
     Field: ``pixels`` Float ``(items, channels, *size)``, normalised by constants fitted on training patients, so that
     absolute brightness survives. `size` is (height, width), or (depth, height, width) for a volume. Where masks are
     used as a channel, it is the last one.
+
+    Where masks are something to learn (`segmented`), there are two more fields: ``mask`` Float ``(items, 1, *size)``, 1
+    in the tumour, else 0; ``masked`` Bool ``(items,)``, whether an item has a mask at all.
     """
 
     channels: int
     size: tuple[int, ...]
+    segmented: bool = False
 
     @property
     def kind(self) -> Literal["image", "volume"]:
@@ -105,6 +109,18 @@ class Regularised(Protocol):
 
     def penalty(self) -> Float[Tensor, ""]:
         """What the last forward pass costs, already weighted; zero or more."""
+
+
+@runtime_checkable
+class Segmenting(Protocol):
+    """An encoder that says where the tumour is."""
+
+    @property
+    def segments(self) -> bool:
+        """Whether it was built to."""
+
+    def segment(self, items: Items) -> Float[Tensor, "items 1 *size"]:
+        """Logits of tumour for every pixel."""
 
 
 @runtime_checkable

@@ -113,3 +113,21 @@ class NumberPrediction(Prediction):
 
     def to_frame(self) -> pd.DataFrame:
         return pd.DataFrame({"value": self.value}, index=pd.Index(self.ids, name="patient_id"))
+
+
+@dataclass(frozen=True)
+class MaskPrediction(Prediction):
+    """Where the tumour is: how many pixels were drawn, and how many of them lie in the true mask."""
+
+    area: Floats
+    shared: Floats
+    per_patient: ClassVar[tuple[str, ...]] = ("area", "shared")
+
+    def dice(self, true: Floats) -> Floats:
+        """Overlap with a mask of `true` pixels: 2 shared / (drawn + true), Dice 1945; 1 where both are empty."""
+        whole = self.area + true
+        return np.asarray(np.divide(2 * self.shared, whole, out=np.ones(len(self)), where=whole > 0))
+
+    def to_frame(self) -> pd.DataFrame:
+        columns = {"tumour_pixels": self.area, "shared_pixels": self.shared}
+        return pd.DataFrame(columns, index=pd.Index(self.ids, name="patient_id"))

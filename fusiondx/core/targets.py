@@ -46,6 +46,14 @@ class Number(Spec):
     kind: Literal["number"] = "number"
 
 
+@spec
+class Masks(Spec):
+    """The tumour's outline in the images of `modality`; not asked for as a target, but judged as one."""
+
+    modality: str
+    kind: Literal["mask"] = "mask"
+
+
 TargetSpec = Annotated[Classes | Survival | Number, Field(discriminator="kind")]
 
 
@@ -54,10 +62,11 @@ class TargetValues:
     """The true values of one target for an ordered set of patients.
 
     `fields` holds arrays of shape ``(patients,)``: ``label`` (integer index into `classes`) for a diagnosis,
-    ``time`` and ``event`` (0/1) for a prognosis, ``value`` for a number. Entries where `known` is False mean nothing.
+    ``time`` and ``event`` (0/1) for a prognosis, ``value`` for a number or for the size of a mask in pixels. Entries
+    where `known` is False mean nothing.
     """
 
-    spec: Classes | Survival | Number
+    spec: Classes | Survival | Number | Masks
     fields: Mapping[str, Array]
     known: npt.NDArray[np.bool_]
     classes: tuple[str, ...] = ()

@@ -28,7 +28,7 @@ def shape_of(preparation: TablePreparation | ImagePreparation) -> Shape:
     """What an encoder behind this preparation reads."""
     if isinstance(preparation, TablePreparation):
         return TableShape(preparation.inputs, preparation.levels)
-    return ImageShape(preparation.channels + preparation.masked, preparation.size)
+    return ImageShape(preparation.channels + preparation.masked, preparation.size, preparation.segmented)
 
 
 class TableSource:
@@ -62,16 +62,22 @@ class ImageSource:
     def __init__(self, preparation: ImagePreparation, data: ImageData, rows: Ints) -> None:
         self.rows = rows
         self.pixels = data.pixels()
-        self.masks = data.mask_pixels() if preparation.masked else None
+        self.masks = data.mask_pixels() if preparation.masked or preparation.segmented else None
+        self.drawn = torch.tensor([data.masks is not None and data.masks[row] is not None for row in rows])
+        self.segmented = preparation.segmented
         span = (-1, *[1] * len(preparation.size))
         self.mean = torch.tensor(preparation.mean).view(span)
         self.scale = torch.tensor(preparation.scale).view(span)
 
     def fields(self, items: Ints, flips: Bools | None) -> dict[str, Tensor]:
         pixels = gather(self.pixels, self.rows[items]).sub_(self.mean).div_(self.scale)
-        if self.masks is not None:
+        if self.masks is not None:  # moved together with what it lies on
             pixels = torch.cat([pixels, gather(self.masks, self.rows[items]).div_(255)], dim=1)
-        return {"pixels": flipped(pixels, flips) if flips is not None else pixels}
+        if flips is not None:
+            pixels = flipped(pixels, flips)
+        if not self.segmented or self.masks is None:
+            return {"pixels": pixels}
+        return {"pixels": pixels[:, :-1], "mask": pixels[:, -1:], "masked": self.drawn[torch.from_numpy(items)]}
 
 
 def flipped(pixels: Tensor, flips: Bools) -> Tensor:

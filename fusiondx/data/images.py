@@ -54,7 +54,8 @@ class Image(Spec):
 
     `mask` is the column with mask paths: there, whatever is not black is tumour. `mask_use` "channel" gives the
     encoder the mask, "crop" cuts the image to the mask's bounding box plus `margin` (a fraction of the box) on every
-    side, "ignore" leaves it unread. An image whose mask is empty or absent is kept whole.
+    side, "segment" lets an encoder that can learn to draw it (new patients need none), "ignore" leaves it unread. An
+    image whose mask is empty or absent is kept whole.
     """
 
     path: str
@@ -65,7 +66,7 @@ class Image(Spec):
     crop: float | None = Field(default=None, gt=0, le=1)
     grey: bool = False
     intensity: Literal["absolute"] | tuple[float, float] = "absolute"
-    mask_use: Literal["channel", "crop", "ignore"] = "channel"
+    mask_use: Literal["channel", "crop", "segment", "ignore"] = "channel"
     margin: float = Field(default=0.1, ge=0, le=10)
     kind: Literal["image"] = "image"
 
@@ -172,8 +173,8 @@ class ImageData:
 
     @property
     def has_masks(self) -> bool:
-        """Whether masks go to the encoder; `mask_pixels` is None otherwise."""
-        return self.masks is not None and self.spec.mask_use == "channel"
+        """Whether masks go to the encoder, as input or to be learnt; `mask_pixels` is None otherwise."""
+        return self.masks is not None and self.spec.mask_use in ("channel", "segment")
 
     def pixels(self) -> Array:
         """Memory-mapped, read-only, shape ``(files, channels, *size)``; uint8, uint16, int16 or float32.

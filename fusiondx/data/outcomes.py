@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fusiondx.core.targets import Classes, Number, Survival, TargetValues
+from fusiondx.core.targets import Classes, Masks, Number, Survival, TargetValues
 from fusiondx.data.reading import Source, labels, need_columns, number, numbers
 from fusiondx.errors import DataError, FusionDxWarning, counted, listed
 
@@ -18,8 +18,10 @@ Array = npt.NDArray[Any]
 Target = Classes | Survival | Number
 
 
-def columns_of(target: Target) -> tuple[str, ...]:
-    """The columns a target is read from."""
+def columns_of(target: Target | Masks) -> tuple[str, ...]:
+    """The columns a target is read from; masks are read from none."""
+    if isinstance(target, Masks):
+        return ()
     return (target.time, target.event) if isinstance(target, Survival) else (target.column,)
 
 
@@ -153,4 +155,5 @@ def replaced(values: TargetValues, y: Array, ids: Array) -> TargetValues:
         event, time = (y["event"], y["time"]) if y.dtype.names else (y[:, 0], y[:, 1])
         event = np.where(np.isnan(time), np.nan, event.astype(np.float64))
         return from_times(values.spec, time.astype(np.float64), event, ids, "y")
+    assert isinstance(values.spec, Number)  # masks are not asked for
     return from_numbers(values.spec, y.astype(np.float64), ids, "y")

@@ -190,6 +190,8 @@ class ImagePreparation(Spec):
     scale: tuple[float, ...]
     masked: bool = False
     """Whether the tumour mask is the last channel."""
+    segmented: bool = False
+    """Whether the tumour mask is something to learn."""
     kind: Literal["image"] = "image"
 
 
@@ -204,13 +206,14 @@ def fit_image(data: ImageData, rows: Rows) -> ImagePreparation:
         count += pixels.shape[1]
     mean = total / max(count, 1)
     scale = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0.0))
-    masked = data.spec.mask is not None and data.spec.mask_use == "channel"
+    uses = data.spec.mask_use if data.spec.mask is not None else "ignore"
     return ImagePreparation(
         channels=data.channels,
         size=tuple(data.size),
         mean=tuple(mean.tolist()),
         scale=tuple(np.where(scale > 0, scale, 1.0).tolist()),
-        masked=masked,
+        masked=uses == "channel",
+        segmented=uses == "segment",
     )
 
 

@@ -34,7 +34,8 @@ class Volume(Spec):
 
     `mask` is the column with mask paths: there, whatever is above 0 is tumour. `mask_use` "channel" gives the encoder
     the mask, "crop" cuts the volume to the mask's bounding box plus `margin` (a fraction of the box) on every side,
-    "ignore" leaves it unread. A volume whose mask is empty or absent is kept whole.
+    "segment" lets an encoder that can learn to draw it (new patients need none), "ignore" leaves it unread. A volume
+    whose mask is empty or absent is kept whole.
     """
 
     path: str
@@ -44,7 +45,7 @@ class Volume(Spec):
     size: Side | tuple[Side, Side, Side] = 32
     spacing: Millimetres | tuple[Millimetres, Millimetres, Millimetres] | None = None
     window: tuple[float, float] | None = None
-    mask_use: Literal["channel", "crop", "ignore"] = "channel"
+    mask_use: Literal["channel", "crop", "segment", "ignore"] = "channel"
     margin: float = Field(default=0.1, ge=0, le=10)
     kind: Literal["volume"] = "volume"
 

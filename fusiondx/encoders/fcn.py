@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
+import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders.convolution import convolution, halving
 from fusiondx.encoders.readout import Readout
+from fusiondx.encoders.segmenter import Segmenter
 
 
 @spec
@@ -24,11 +26,15 @@ class FCN(Spec):
 
     As in FCN-8s, the deepest stage's score map is enlarged and added to the scores of the two stages before it. The
     token reads mean and standard deviation of every score over the image, beside those of the pixels. Any size will do.
+
+    Where the modality's masks are to be learnt (``mask_use: segment``) it learns to segment as well, at the weight
+    `segmentation` in the loss, and the token describes the tumour it sees.
     """
 
     channels: tuple[Annotated[int, Field(ge=2)], ...] = Field(default=(16, 32, 64, 128), min_length=3)
     scores: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
+    segmentation: float = Field(default=1.0, gt=0)
     kind: Literal["fcn"] = "fcn"
     accepts: ClassVar[tuple[str, ...]] = ("image", "volume")
 
@@ -48,6 +54,12 @@ class FCNEncoder(Encoder):
         score = nn.Conv2d if flat else nn.Conv3d
         self.scores = nn.ModuleList([score(wide, spec.scores, 1) for wide in spec.channels[:-4:-1]])  # deepest first
         self.readout = Readout(shape.channels, spec.scores, dim, spec.dropout)
+        self.segmenter = Segmenter(spec.scores, dim, flat, spec.segmentation) if shape.segmented else None
+        self.cost = torch.zeros(())
+
+    @property
+    def segments(self) -> bool:
+        return self.segmenter is not None
 
     def maps(self, pixels: Float[Tensor, "items channels *size"]) -> Float[Tensor, "items scores *smaller"]:
         """The summed score map, at the resolution of the third stage from the end."""
@@ -62,4 +74,20 @@ class FCNEncoder(Encoder):
 
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
-        return items.tokens(self.readout(pixels, self.maps(pixels)).unsqueeze(1))
+        scores = self.maps(pixels)
+        token = self.readout(pixels, scores)
+        if self.segmenter is not None:
+            described, self.cost = self.segmenter.both(scores, items)
+            token = token + described
+        return items.tokens(token.unsqueeze(1))
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """The loss of the segmentation in the last forward pass, weighted."""
+        return self.cost
+
+    def segment(self, items: Items) -> Float[Tensor, "items 1 *size"]:
+        """Logits of tumour for every pixel."""
+        assert self.segmenter is not None
+        pixels = items.fields["pixels"]
+        logits: Tensor = self.segmenter(self.maps(pixels), pixels.shape[2:])
+        return logits

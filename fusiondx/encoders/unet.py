@@ -17,6 +17,7 @@ from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders.convolution import convolution, halving
 from fusiondx.encoders.readout import Readout
+from fusiondx.encoders.segmenter import Segmenter
 
 
 @spec
@@ -26,11 +27,15 @@ class UNet(Spec):
     `channels` at full resolution double with each of `depth` halvings; odd sizes are met by enlarging to the size of
     the map that is joined. The token reads mean and standard deviation per channel of the decoder's last map, of the
     bottleneck and of the pixels. Group normalisation, because batches of images are small.
+
+    Where the modality's masks are to be learnt (``mask_use: segment``) it learns to segment as well, at the weight
+    `segmentation` in the loss, and the token describes the tumour it sees.
     """
 
     channels: int = Field(default=16, ge=2)
     depth: int = Field(default=3, ge=1, le=6)
     dropout: float = Field(default=0.3, ge=0, lt=1)
+    segmentation: float = Field(default=1.0, gt=0)
     kind: Literal["unet"] = "unet"
     accepts: ClassVar[tuple[str, ...]] = ("image", "volume")
 
@@ -48,6 +53,12 @@ class UNetEncoder(Encoder):
         self.down = nn.ModuleList([double(wide, out, flat) for wide, out in pairwise((shape.channels, *widths))])
         self.up = nn.ModuleList([double(deep + out, out, flat) for deep, out in pairwise(widths[::-1])])
         self.readout = Readout(shape.channels, widths[0] + widths[-1], dim, spec.dropout)
+        self.segmenter = Segmenter(widths[0], dim, flat, spec.segmentation) if shape.segmented else None
+        self.cost = torch.zeros(())
+
+    @property
+    def segments(self) -> bool:
+        return self.segmenter is not None
 
     def contract(self, pixels: Float[Tensor, "items channels *size"]) -> list[Tensor]:
         """The feature map of every resolution, the bottleneck last."""
@@ -70,7 +81,23 @@ class UNetEncoder(Encoder):
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
         found = self.contract(pixels)
-        return items.tokens(self.readout(pixels, self.expand(found), found[-1]).unsqueeze(1))
+        decoded = self.expand(found)
+        token = self.readout(pixels, decoded, found[-1])
+        if self.segmenter is not None:
+            described, self.cost = self.segmenter.both(decoded, items)
+            token = token + described
+        return items.tokens(token.unsqueeze(1))
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """The loss of the segmentation in the last forward pass, weighted."""
+        return self.cost
+
+    def segment(self, items: Items) -> Float[Tensor, "items 1 *size"]:
+        """Logits of tumour for every pixel."""
+        assert self.segmenter is not None
+        pixels = items.fields["pixels"]
+        logits: Tensor = self.segmenter(self.maps(pixels), pixels.shape[2:])
+        return logits
 
 
 def double(wide: int, out: int, flat: bool) -> nn.Sequential:

@@ -9,13 +9,19 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
+from fusiondx.core.predictions import (
+    ClassPrediction,
+    MaskPrediction,
+    NumberPrediction,
+    Prediction,
+    SurvivalPrediction,
+)
 from fusiondx.core.targets import TargetValues
 from fusiondx.evaluation import classification, deviation, discrimination
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
-Kind = Literal["classes", "survival", "number"]
+Kind = Literal["classes", "survival", "number", "mask"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ METRICS: Mapping[str, Metric] = {
     "mse": Metric("Mean squared error", "number", higher_is_better=False),
     "mae": Metric("Mean absolute error", "number", higher_is_better=False),
     "r2": Metric("R²", "number"),
+    "dice": Metric("Dice, mean over patients", "mask"),
+    "iou": Metric("Intersection over union, mean over patients", "mask"),
 }
 """By name; the first of each kind is the primary one."""
 
@@ -47,6 +55,7 @@ KINDS: Mapping[type[Prediction], Kind] = {
     ClassPrediction: "classes",
     SurvivalPrediction: "survival",
     NumberPrediction: "number",
+    MaskPrediction: "mask",
 }
 
 
@@ -60,7 +69,7 @@ def metrics_for(about: Prediction | type[Prediction] | TargetValues) -> tuple[st
 
 
 def primary_metric(about: Prediction | type[Prediction] | TargetValues) -> str:
-    """The metric to look at first: ``auroc``, ``c_index`` or ``mse``."""
+    """The metric to look at first: ``auroc``, ``c_index``, ``mse`` or ``dice``."""
     return metrics_for(about)[0]
 
 
@@ -74,6 +83,9 @@ def measure(prediction: Prediction, truth: TargetValues, counts: Array | None = 
     if isinstance(prediction, SurvivalPrediction):
         outcome = truth.fields["time"], truth.fields["event"]
         return {"c_index": discrimination.concordance(prediction.risk, *outcome, counts)}
+    if isinstance(prediction, MaskPrediction):
+        dice = prediction.dice(truth.fields["value"])
+        return {"dice": deviation.mean(dice, counts), "iou": deviation.mean(dice / (2 - dice), counts)}
     assert isinstance(prediction, NumberPrediction)
     given = prediction.value, truth.fields["value"], counts
     return {

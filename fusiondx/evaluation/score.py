@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
+from fusiondx.core.predictions import (
+    ClassPrediction,
+    MaskPrediction,
+    NumberPrediction,
+    Prediction,
+    SurvivalPrediction,
+)
 from fusiondx.core.targets import TargetValues
 from fusiondx.errors import ConfigError, DataError, counted, did_you_mean, listed
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
@@ -163,6 +169,7 @@ _LACKS: dict[type[Prediction], tuple[str, str, str]] = {
     ClassPrediction: ("positive patients", "negative patients", "no two classes"),
     SurvivalPrediction: ("events", "", "no two comparable patients"),
     NumberPrediction: ("", "", "no two different true values"),
+    MaskPrediction: ("", "", "no patient whose mask holds tumour"),
 }
 
 
@@ -204,6 +211,8 @@ def _answer(prediction: Prediction) -> Floats:
         return prediction.probability
     if isinstance(prediction, SurvivalPrediction):
         return prediction.risk
+    if isinstance(prediction, MaskPrediction):
+        return prediction.area
     assert isinstance(prediction, NumberPrediction)
     return prediction.value
 

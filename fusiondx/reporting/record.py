@@ -13,14 +13,20 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
-from fusiondx.core.targets import TargetSpec, TargetValues
+from fusiondx.core.predictions import (
+    ClassPrediction,
+    MaskPrediction,
+    NumberPrediction,
+    Prediction,
+    SurvivalPrediction,
+)
+from fusiondx.core.targets import Masks, TargetSpec, TargetValues
 from fusiondx.errors import RunError
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.reporting.report import Part, Report, Result
 
 FORMAT = 1
-_SPEC: TypeAdapter[Any] = TypeAdapter(TargetSpec)
+_SPEC: TypeAdapter[Any] = TypeAdapter(TargetSpec | Masks)
 
 Record = dict[str, Any]
 
@@ -121,6 +127,8 @@ def _prediction(said: Prediction) -> Record:
         return {"kind": "survival", "risk": said.risk.tolist(), "unit": said.unit}
     if isinstance(said, NumberPrediction):
         return {"kind": "number", "value": said.value.tolist(), "unit": said.unit}
+    if isinstance(said, MaskPrediction):
+        return {"kind": "mask", "area": said.area.tolist(), "shared": said.shared.tolist()}
     raise TypeError(f"A report cannot keep a {type(said).__name__}.")
 
 
@@ -144,6 +152,8 @@ def _restored_prediction(record: Record, ids: Any) -> Prediction:
     if record["kind"] == "survival":
         risk = np.asarray(record["risk"], dtype=np.float64)
         return SurvivalPrediction(ids, risk, np.empty(0), np.empty((len(ids), 0)), record["unit"])
+    if record["kind"] == "mask":
+        return MaskPrediction(ids, *(np.asarray(record[name], dtype=np.float64) for name in ("area", "shared")))
     return NumberPrediction(ids, np.asarray(record["value"], dtype=np.float64), record["unit"])
 
 
