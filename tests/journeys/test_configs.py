@@ -18,6 +18,11 @@ REAL = Path(os.environ.get("FUSIONDX_DATA", Path(__file__).parents[3] / "shared"
 FILES = {str(p.relative_to(CONFIGS)): yaml.safe_load(p.read_text()) for p in sorted(CONFIGS.rglob("*.yaml"))}
 EXPERIMENTS = {name: settings for name, settings in FILES.items() if is_experiment(settings)}
 HELD_OUT = {
+    "derm7pt/encoders.yaml": [337] * 3,
+    "glioma/encoders_clinical.yaml": [114, 114, 114, 114, 113],
+    "glioma/encoders_omics.yaml": [114, 114, 114, 114, 113],
+    "glioma/segmentation.yaml": [22] * 5,
+    "nsclc_ct/encoders.yaml": [60] * 5,
     "derm7pt/melanoma.yaml": [395],
     "glioma/idh1.yaml": [21] * 15,
     "glioma/survival.yaml": [114, 114, 114, 114, 113],
@@ -55,8 +60,11 @@ def test_every_file_is_an_experiment_or_the_cohort_of_one():
     assert EXPERIMENTS.keys() == HELD_OUT.keys()
 
 
+LONG = ("derm7pt/encoders.yaml", "nsclc_ct/encoders.yaml", "glioma/segmentation.yaml")
+
+
 @pytest.mark.cohorts
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in EXPERIMENTS])
 def test_it_runs(cache, name, tmp_path):
     out = tmp_path / "run"
     overrides = [word for change in short(EXPERIMENTS[name]) for word in ("--set", change)]

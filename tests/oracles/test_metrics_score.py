@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from fusiondx.core.predictions import ClassPrediction, NumberPrediction, SurvivalPrediction
-from fusiondx.core.targets import Classes, Number, Survival, TargetValues
+from fusiondx.core.predictions import ClassPrediction, MaskPrediction, NumberPrediction, SurvivalPrediction
+from fusiondx.core.targets import Classes, Masks, Number, Survival, TargetValues
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.evaluation.estimate import Estimate, Undefined
 from fusiondx.evaluation.metrics import METRICS, metrics_for, primary_metric
@@ -169,11 +169,15 @@ def test_every_metric_named_is_given_and_no_other(folds):
         ClassPrediction: folds[0],
         SurvivalPrediction: prognosis(names(3), np.arange(3.0), np.arange(3.0), np.ones(3)),
         NumberPrediction: number(names(3), np.arange(3.0), np.arange(3.0)),
+        MaskPrediction: (
+            MaskPrediction(names(3), np.ones(3), np.ones(3)),
+            TargetValues(Masks("mri"), {"value": np.ones(3)}, np.ones(3, bool)),
+        ),
     }
     given = [outcome.metric for part in parts.values() for outcome in score([part], replicates=2)]
     assert given == list(METRICS)
     primary = [primary_metric(about) for about in (*parts, *(truth for _, truth in parts.values()))]
-    assert primary == ["auroc", "c_index", "mse"] * 2
+    assert primary == ["auroc", "c_index", "mse", "dice"] * 2
 
 
 def test_what_does_not_fit_is_refused(folds):
