@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from fusiondx.encoders import AlexNet as AlexNet
     from fusiondx.encoders import Backbone as Backbone
     from fusiondx.encoders import ConvNet as ConvNet
+    from fusiondx.encoders import DenseNet as DenseNet
     from fusiondx.encoders import FTTransformer as FTTransformer
     from fusiondx.encoders import Pathways as Pathways
     from fusiondx.encoders import Radiomics as Radiomics
+    from fusiondx.encoders import ResNet as ResNet
     from fusiondx.encoders import SmallCNN as SmallCNN
     from fusiondx.encoders import TabNet as TabNet
     from fusiondx.encoders import UNet as UNet
@@ -59,9 +61,11 @@ _HOMES = {
         "AlexNet",
         "Backbone",
         "ConvNet",
+        "DenseNet",
         "FTTransformer",
         "Pathways",
         "Radiomics",
+        "ResNet",
         "SmallCNN",
         "TabNet",
         "UNet",

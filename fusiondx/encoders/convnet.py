@@ -14,12 +14,13 @@ from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders.convolution import groups, halving
+from fusiondx.encoders.grid import Grid
 from fusiondx.encoders.readout import Readout
 
 
 @spec
 class ConvNet(Spec):
-    """Convolution, pooling and fully connected layers, in 2-D or 3-D; one token per image.
+    """Convolution, pooling and fully connected layers, in 2-D or 3-D; one token per image, or `grid` cells a side.
 
     Every stage, the input among them, hands its mean and standard deviation per channel to the last layer: on cohorts
     of a few hundred patients such colour and texture statistics carry most of what can be learnt, and absolute
@@ -28,6 +29,7 @@ class ConvNet(Spec):
 
     channels: tuple[Annotated[int, Field(ge=1)], ...] = (16, 32, 64)
     dropout: float = Field(default=0.3, ge=0, lt=1)
+    grid: int = Field(default=1, ge=1, le=16)
     kind: Literal["convnet"] = "convnet"
     accepts: ClassVar[tuple[str, ...]] = ("image", "volume")
 
@@ -44,14 +46,19 @@ class ConvNetEncoder(Encoder):
         widths = (shape.channels, *spec.channels)
         stages = [stage(wide, out, flat, first=i == 0) for i, (wide, out) in enumerate(pairwise(widths))]
         self.stages = nn.ModuleList(stages).to(memory_format=self.layout)
-        self.readout = Readout(shape.channels, sum(spec.channels), dim, spec.dropout)
+        one = spec.grid == 1
+        self.readout = Readout(shape.channels, sum(spec.channels), dim, spec.dropout) if one else None
+        self.grid = None if one else Grid(shape.channels, spec.channels[-1], dim, spec.grid, flat)
 
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
         maps = [pixels.contiguous(memory_format=self.layout)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
-        return items.tokens(self.readout(pixels, *maps[1:]).unsqueeze(1))
+        if self.readout is not None:
+            return items.tokens(self.readout(pixels, *maps[1:]).unsqueeze(1))
+        assert self.grid is not None
+        return items.tokens(self.grid(pixels, maps[-1]))
 
 
 def stage(wide: int, out: int, flat: bool, first: bool) -> nn.Sequential:

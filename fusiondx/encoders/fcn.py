@@ -16,13 +16,14 @@ from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders.convolution import convolution, halving
+from fusiondx.encoders.grid import Grid
 from fusiondx.encoders.readout import Readout
 from fusiondx.encoders.segmenter import Segmenter
 
 
 @spec
 class FCN(Spec):
-    """Fully convolutional network (Long et al. 2015), in 2-D or 3-D; one token per image.
+    """Fully convolutional network (Long et al. 2015), in 2-D or 3-D; one token per image, or `grid` cells a side.
 
     As in FCN-8s, the deepest stage's score map is enlarged and added to the scores of the two stages before it. The
     token reads mean and standard deviation of every score over the image, beside those of the pixels. Any size will do.
@@ -35,6 +36,7 @@ class FCN(Spec):
     scores: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
     segmentation: float = Field(default=1.0, gt=0)
+    grid: int = Field(default=1, ge=1, le=16)
     kind: Literal["fcn"] = "fcn"
     accepts: ClassVar[tuple[str, ...]] = ("image", "volume")
 
@@ -53,7 +55,9 @@ class FCNEncoder(Encoder):
         self.stages = nn.ModuleList(stages)
         score = nn.Conv2d if flat else nn.Conv3d
         self.scores = nn.ModuleList([score(wide, spec.scores, 1) for wide in spec.channels[:-4:-1]])  # deepest first
-        self.readout = Readout(shape.channels, spec.scores, dim, spec.dropout)
+        self.grid = Grid(shape.channels, spec.scores, dim, spec.grid, flat) if spec.grid > 1 else None
+        if self.grid is None:
+            self.readout = Readout(shape.channels, spec.scores, dim, spec.dropout)
         self.segmenter = Segmenter(spec.scores, dim, flat, spec.segmentation) if shape.segmented else None
         self.cost = torch.zeros(())
 
@@ -75,11 +79,11 @@ class FCNEncoder(Encoder):
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
         scores = self.maps(pixels)
-        token = self.readout(pixels, scores)
+        tokens = self.readout(pixels, scores).unsqueeze(1) if self.grid is None else self.grid(pixels, scores)
         if self.segmenter is not None:
             described, self.cost = self.segmenter.both(scores, items)
-            token = token + described
-        return items.tokens(token.unsqueeze(1))
+            tokens = tokens + described.unsqueeze(1)
+        return items.tokens(tokens)
 
     def penalty(self) -> Float[Tensor, ""]:
         """The loss of the segmentation in the last forward pass, weighted."""

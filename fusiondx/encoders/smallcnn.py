@@ -12,14 +12,16 @@ from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
+from fusiondx.encoders.grid import Grid
 
-GRID = 4
+CELLS = 4
 """Cells per side that a feature map of any size is averaged to."""
 
 
 @spec
 class SmallCNN(Spec):
-    """Three 3x3 convolutions with two max-poolings between them and a dense layer; one token per image.
+    """Three 3x3 convolutions with two max-poolings between them and a dense layer; one token per image, or
+    `grid` cells a side without the dense layer.
 
     Reads images of any size and number of channels. There is no normalisation, so absolute brightness passes through.
     """
@@ -30,6 +32,7 @@ class SmallCNN(Spec):
         64,
     )
     dense: int = Field(default=64, ge=1)
+    grid: int = Field(default=1, ge=1, le=16)
     kind: Literal["smallcnn"] = "smallcnn"
     accepts: ClassVar[tuple[str, ...]] = ("image",)
 
@@ -44,10 +47,16 @@ class SmallCNNEncoder(Encoder):
         layers: list[nn.Module] = []
         for wide, out in pairwise((shape.channels, *spec.channels)):
             layers += [nn.Conv2d(wide, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
-        layers[-1] = nn.AdaptiveAvgPool2d(GRID)  # poolings stand between convolutions, not after the last
-        cells = spec.channels[-1] * GRID**2
+        self.grid = Grid(shape.channels, spec.channels[-1], dim, spec.grid, flat=True) if spec.grid > 1 else None
+        if self.grid is not None:
+            self.body = nn.Sequential(*layers[:-1])
+            return
+        layers[-1] = nn.AdaptiveAvgPool2d(CELLS)  # poolings stand between convolutions, not after the last
+        cells = spec.channels[-1] * CELLS**2
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(cells, spec.dense), nn.ReLU())
         self.project = nn.Linear(spec.dense, dim)
 
     def forward(self, items: Items) -> Tokens:
-        return items.tokens(self.project(self.body(items.fields["pixels"])).unsqueeze(1))
+        pixels = items.fields["pixels"]
+        found = self.body(pixels)
+        return items.tokens(self.project(found).unsqueeze(1) if self.grid is None else self.grid(pixels, found))

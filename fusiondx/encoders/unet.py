@@ -16,13 +16,14 @@ from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders.convolution import convolution, halving
+from fusiondx.encoders.grid import Grid
 from fusiondx.encoders.readout import Readout
 from fusiondx.encoders.segmenter import Segmenter
 
 
 @spec
 class UNet(Spec):
-    """U-Net (Ronneberger et al. 2015), in 2-D or 3-D (Çiçek et al. 2016); one token per image.
+    """U-Net (Ronneberger et al. 2015), in 2-D or 3-D (Çiçek et al. 2016); one token per image, or `grid` cells a side.
 
     `channels` at full resolution double with each of `depth` halvings; odd sizes are met by enlarging to the size of
     the map that is joined. The token reads mean and standard deviation per channel of the decoder's last map, of the
@@ -36,6 +37,7 @@ class UNet(Spec):
     depth: int = Field(default=3, ge=1, le=6)
     dropout: float = Field(default=0.3, ge=0, lt=1)
     segmentation: float = Field(default=1.0, gt=0)
+    grid: int = Field(default=1, ge=1, le=16)
     kind: Literal["unet"] = "unet"
     accepts: ClassVar[tuple[str, ...]] = ("image", "volume")
 
@@ -52,7 +54,9 @@ class UNetEncoder(Encoder):
         self.halve = halving(flat)
         self.down = nn.ModuleList([double(wide, out, flat) for wide, out in pairwise((shape.channels, *widths))])
         self.up = nn.ModuleList([double(deep + out, out, flat) for deep, out in pairwise(widths[::-1])])
-        self.readout = Readout(shape.channels, widths[0] + widths[-1], dim, spec.dropout)
+        self.grid = Grid(shape.channels, widths[0], dim, spec.grid, flat) if spec.grid > 1 else None
+        if self.grid is None:
+            self.readout = Readout(shape.channels, widths[0] + widths[-1], dim, spec.dropout)
         self.segmenter = Segmenter(widths[0], dim, flat, spec.segmentation) if shape.segmented else None
         self.cost = torch.zeros(())
 
@@ -82,11 +86,13 @@ class UNetEncoder(Encoder):
         pixels = items.fields["pixels"]
         found = self.contract(pixels)
         decoded = self.expand(found)
-        token = self.readout(pixels, decoded, found[-1])
+        tokens = (
+            self.readout(pixels, decoded, found[-1]).unsqueeze(1) if self.grid is None else self.grid(pixels, decoded)
+        )
         if self.segmenter is not None:
             described, self.cost = self.segmenter.both(decoded, items)
-            token = token + described
-        return items.tokens(token.unsqueeze(1))
+            tokens = tokens + described.unsqueeze(1)
+        return items.tokens(tokens)
 
     def penalty(self) -> Float[Tensor, ""]:
         """The loss of the segmentation in the last forward pass, weighted."""
