@@ -19,6 +19,7 @@ from fusiondx.encoders.batchnorm import group_norms, through
 from fusiondx.encoders.frozen import FrozenBackbone
 from fusiondx.encoders.grid import Grid
 from fusiondx.encoders.mlp import MLP
+from fusiondx.encoders.wholemap import features
 from fusiondx.errors import ConfigError, MissingPackageError, did_you_mean
 
 READER = MLP(components=128, input_dropout=0.5)
@@ -88,14 +89,12 @@ class BackboneEncoder(Encoder):
     def __init__(self, spec: Backbone, shape: ImageShape, dim: int) -> None:
         super().__init__()
         self.body = renormed(create(spec, shape.channels, shape.size), spec.norm)
+        self.dim = dim
         self.grid = None
         if spec.grid > 1:
-            with torch.inference_mode():
-                features = last_map(self.body.eval(), torch.zeros(1, shape.channels, *shape.size)).shape[1]
-            self.grid = Grid(shape.channels, features, dim, spec.grid, flat=True)
-            self.body.train()
-        self.dim = dim
-        self.project = nn.Linear(self.body.num_features, dim) if self.grid is None else nn.Identity()
+            self.grid = Grid(shape.channels, features(self.body, shape, spec.name, last_map), dim, spec.grid, flat=True)
+        else:
+            self.project = nn.Linear(features(self.body, shape, spec.name), dim)
         self.pace, self.layer_decay = spec.pace if spec.warm else 1.0, spec.layer_decay
 
     def forward(self, items: Items) -> Tokens:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -20,10 +23,10 @@ class WholeMapEncoder(Encoder):
     def __init__(self, body: nn.Module, shape: ImageShape, dim: int, dropout: float, cells: int, name: str) -> None:
         super().__init__()
         self.body = body
-        features = width(body, shape, name)
+        found = features(body, shape, name)
         flat = len(shape.size) == 2
-        self.readout = Readout(shape.channels, features, dim, dropout) if cells == 1 else None
-        self.grid = Grid(shape.channels, features, dim, cells, flat) if cells > 1 else None
+        self.readout = Readout(shape.channels, found, dim, dropout) if cells == 1 else None
+        self.grid = Grid(shape.channels, found, dim, cells, flat) if cells > 1 else None
 
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
@@ -43,13 +46,18 @@ class WholeMapEncoder(Encoder):
         return last.project.out_features
 
 
-def width(body: nn.Module, shape: ImageShape, name: str) -> int:
-    """Channels of the last map. Raises `ConfigError` where images are too small to reach it."""
+def features(
+    body: nn.Module, shape: ImageShape, name: str, run: Callable[[Any, Tensor], Any] = nn.Module.__call__
+) -> int:
+    """How many features a network, or `run` of it, finds. Raises `ConfigError` where it cannot read such images."""
     try:
         with torch.inference_mode():
-            found: Tensor = body.eval()(torch.zeros(1, shape.channels, *shape.size))
-    except (RuntimeError, ValueError) as error:
+            found: Tensor = run(body.eval(), torch.zeros(1, shape.channels, *shape.size))
+    except (RuntimeError, ValueError, AssertionError) as error:
         size = "x".join(map(str, shape.size))
-        raise ConfigError(f"{name} cannot read images of {size}: halving leaves nothing. Raise size.") from error
+        raise ConfigError(
+            f"{name} cannot read images of {size}. Raise size, or for a vision transformer choose a multiple of its "
+            "patches' size."
+        ) from error
     body.train()
     return found.shape[1]

@@ -42,6 +42,10 @@ def items(n: int, channels: int, size: tuple[int, ...]) -> Items:
 def test_any_channels_and_odd_sizes(name: str, size: tuple[int, ...], channels: int) -> None:
     if len(size) == 3 and name not in VOLUMES:
         pytest.skip("reads photographs only")
+    if name == "timm vit" and size == (33, 47):
+        with pytest.raises(ConfigError, match=r"cannot read images of 33x47.*multiple of its patches"):
+            built(TRAINED[name], ImageShape(channels, size))
+        return
     encoder = built(TRAINED[name], ImageShape(channels, size)).train()
     tokens = encoder(items(2, channels, size))
     assert tokens.values.shape == (2, 1, 6)
@@ -50,9 +54,6 @@ def test_any_channels_and_odd_sizes(name: str, size: tuple[int, ...], channels: 
 
 @pytest.mark.parametrize("name", TRAINED)
 class TestGrid:
-    def size(self, name: str) -> tuple[int, ...]:
-        return (64, 48)
-
     def test_cells_side_by_side_for_every_image(self, name: str) -> None:
         encoder = built(TRAINED[name].replace(grid=3), ImageShape(3, (64, 48))).eval()
         given = Items({"pixels": torch.randn(3, 3, 64, 48)}, torch.tensor([0, 2, 2]), 4)
@@ -67,6 +68,8 @@ class TestGrid:
         assert encoder(items(2, 1, (24, 24, 24))).values.shape == (2, 8, 6)
 
     def test_a_cell_sees_its_own_corner_best(self, name: str) -> None:
+        if name == "alexnet":
+            pytest.skip("every cell of AlexNet sees 195 pixels")
         encoder = built(TRAINED[name].replace(grid=2), ImageShape(1, (64, 64))).eval()
         before = items(1, 1, (64, 64))
         pixels = before.fields["pixels"].clone()
