@@ -63,6 +63,6 @@ def hues(red: Floats, green: Floats, blue: Floats, chroma: Floats) -> dict[str, 
 
 def palette(region: Region) -> dict[str, float]:
     """Entropy in bits of the joint histogram with four levels per channel, and the number of colours above 1 %."""
-    red, green, blue = region.levels[:, region.inside] * 4 // region.bins
+    red, green, blue = region.within(region.levels) * 4 // region.bins
     share = np.bincount(red * 16 + green * 4 + blue, minlength=64) / red.size
     return {"palette_entropy": entropy(share), "palette_colours": float(np.sum(share > 0.01))}

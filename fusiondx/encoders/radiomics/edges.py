@@ -14,8 +14,8 @@ def edges(region: Region, scales: tuple[float, ...]) -> dict[str, float]:
     for channel, pixels in enumerate(region.pixels):
         for scale in scales:
             smooth = ndimage.gaussian_filter(pixels, scale, mode="nearest", truncate=3.0)
-            slope = steepness(smooth)[region.inside].astype(np.float64)
-            bend = ndimage.laplace(smooth, mode="nearest")[region.inside].astype(np.float64)
+            slope = region.within(steepness(smooth)).astype(np.float64)
+            bend = region.within(ndimage.laplace(smooth, mode="nearest")).astype(np.float64)
             measured = {
                 "gradient_mean": slope.mean(),
                 "gradient_sd": slope.std(),

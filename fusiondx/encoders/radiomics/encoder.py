@@ -15,7 +15,7 @@ from fusiondx.core.spec import Spec, spec
 from fusiondx.encoders.mlp import MLP
 from fusiondx.encoders.radiomics.families import FAMILIES, Family, features, names
 
-READER = MLP(components=64, input_dropout=0.3)
+READER = MLP(components=128, input_dropout=0.5)
 
 
 @spec

@@ -13,7 +13,7 @@ def first_order(region: Region) -> dict[str, float]:
     """Per channel: moments, percentiles, robust range, energy per pixel, histogram entropy and uniformity."""
     found = {}
     for channel, values in enumerate(region.values):
-        share = np.bincount(region.levels[channel][region.inside], minlength=region.bins) / values.size
+        share = np.bincount(region.within(region.levels[channel]), minlength=region.bins) / values.size
         measured = {**moments(values), **spread(values), **histogram(share)}
         found.update({f"channel{channel}.{name}": value for name, value in measured.items()})
     return found
@@ -23,15 +23,16 @@ def moments(values: Floats) -> dict[str, float]:
     """Mean, standard deviation, skewness, excess kurtosis, and energy: the mean square."""
     mean = values.mean()
     away = values - mean
-    variance = np.mean(away**2)
+    squares = away * away
+    variance = squares.mean()
     # Rounding leaves a constant channel a variance that is not quite zero
     varies = variance > (1e-6 * max(1.0, abs(mean))) ** 2
     return {
         "mean": mean,
         "sd": np.sqrt(variance) if varies else 0.0,
-        "skewness": np.mean(away**3) / variance**1.5 if varies else np.nan,
-        "kurtosis": np.mean(away**4) / variance**2 - 3 if varies else np.nan,
-        "energy": np.mean(values**2),
+        "skewness": (squares @ away) / values.size / variance**1.5 if varies else np.nan,
+        "kurtosis": (squares @ squares) / values.size / variance**2 - 3 if varies else np.nan,
+        "energy": variance + mean * mean,
     }
 
 

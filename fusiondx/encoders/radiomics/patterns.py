@@ -29,7 +29,7 @@ def patterns(region: Region, radii: tuple[int, ...]) -> dict[str, float]:
         for radius in radii:
             padded = np.pad(levels, radius, mode="edge")
             seen = [
-                PATTERN[codes(padded, levels, plane, radius)[region.inside]]
+                PATTERN[region.within(codes(padded, levels, plane, radius))]
                 for plane in combinations(range(region.axes), 2)
             ]
             share = np.bincount(np.concatenate(seen), minlength=len(PATTERNS)) / sum(map(len, seen))
