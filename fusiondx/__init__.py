@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fusiondx.encoders import ConvNet as ConvNet
     from fusiondx.encoders import DenseNet as DenseNet
     from fusiondx.encoders import FTTransformer as FTTransformer
+    from fusiondx.encoders import GeneGate as GeneGate
     from fusiondx.encoders import Pathways as Pathways
     from fusiondx.encoders import Radiomics as Radiomics
     from fusiondx.encoders import ResNet as ResNet
@@ -63,6 +64,7 @@ _HOMES = {
         "ConvNet",
         "DenseNet",
         "FTTransformer",
+        "GeneGate",
         "Pathways",
         "Radiomics",
         "ResNet",

@@ -13,6 +13,7 @@ from fusiondx.encoders.convnet import ConvNet
 from fusiondx.encoders.densenet import DenseNet
 from fusiondx.encoders.fcn import FCN
 from fusiondx.encoders.fttransformer import FTTransformer
+from fusiondx.encoders.genegate import GeneGate
 from fusiondx.encoders.mlp import MLP
 from fusiondx.encoders.pathways import Pathways
 from fusiondx.encoders.radiomics import Radiomics
@@ -29,6 +30,7 @@ AnyEncoder = Annotated[
     | TabNet
     | FTTransformer
     | Pathways
+    | GeneGate
     | ConvNet
     | SmallCNN
     | AlexNet
@@ -62,6 +64,7 @@ __all__ = [
     "ConvNet",
     "DenseNet",
     "FTTransformer",
+    "GeneGate",
     "Pathways",
     "Radiomics",
     "ResNet",
