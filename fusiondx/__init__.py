@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fusiondx.core.targets import Classes as Classes
     from fusiondx.core.targets import Number as Number
     from fusiondx.core.targets import Survival as Survival
+    from fusiondx.data.bags import Bag as Bag
     from fusiondx.data.cohort import Cohort as Cohort
     from fusiondx.data.genomics import Genomics as Genomics
     from fusiondx.data.images import Image as Image
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fusiondx.encoders import ConvNet as ConvNet
     from fusiondx.encoders import DenseNet as DenseNet
     from fusiondx.encoders import FTTransformer as FTTransformer
+    from fusiondx.encoders import GatedAttention as GatedAttention
     from fusiondx.encoders import GeneGate as GeneGate
     from fusiondx.encoders import Pathways as Pathways
     from fusiondx.encoders import Radiomics as Radiomics
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "fusiondx.core.targets": ("Classes", "Number", "Survival"),
+    "fusiondx.data.bags": ("Bag",),
     "fusiondx.data.cohort": ("Cohort",),
     "fusiondx.data.genomics": ("Genomics",),
     "fusiondx.data.images": ("Image",),
@@ -65,6 +68,7 @@ _HOMES = {
         "DenseNet",
         "FTTransformer",
         "GeneGate",
+        "GatedAttention",
         "Pathways",
         "Radiomics",
         "ResNet",

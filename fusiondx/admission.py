@@ -11,10 +11,11 @@ from torch import nn
 
 from fusiondx.core.targets import Classes, Survival
 from fusiondx.data import preprocess
+from fusiondx.data.bags import BagData
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.images import ImageData
 from fusiondx.data.modalities import Modality
-from fusiondx.data.preprocess import ImagePreparation, TablePreparation
+from fusiondx.data.preprocess import AnyPreparation, BagPreparation, ImagePreparation, TablePreparation
 from fusiondx.data.tables import TableData
 from fusiondx.errors import ConfigError, DataError, FusionDxWarning, counted, did_you_mean, listed
 
@@ -29,7 +30,7 @@ def check_cohort(cohort: object) -> None:
         raise DataError(f"Expected a Cohort, got {got}. Make one with Cohort.from_frame or Cohort.read.")
 
 
-def check_readable(cohort: Cohort, preparations: Mapping[str, TablePreparation | ImagePreparation]) -> None:
+def check_readable(cohort: Cohort, preparations: Mapping[str, AnyPreparation]) -> None:
     """Refuse a cohort the model cannot read; say what it will ignore or treat as unknown."""
     if not len(cohort):
         raise DataError("There are no patients to predict: the cohort is empty.")
@@ -41,7 +42,7 @@ def check_readable(cohort: Cohort, preparations: Mapping[str, TablePreparation |
             check_fits(name, preparation, cohort.modalities[name])
 
 
-def check_fits(name: str, preparation: TablePreparation | ImagePreparation, modality: Modality) -> None:
+def check_fits(name: str, preparation: AnyPreparation, modality: Modality) -> None:
     """Refuse a modality that the model cannot read; count the categories it never saw."""
     _, rows = modality.locate(np.arange(len(modality.present)))
     if isinstance(preparation, TablePreparation) and isinstance(modality.data, TableData):
@@ -59,6 +60,12 @@ def check_fits(name: str, preparation: TablePreparation | ImagePreparation, moda
             raise DataError(
                 f"'{name}': the images have {found[0]} channels at {found[1]}, the model was trained on "
                 f"{trained[0]} at {trained[1]}. Read the cohort with the same `size` and `grey`."
+            )
+    elif isinstance(preparation, BagPreparation) and isinstance(modality.data, BagData):
+        if len(rows) and modality.data.width != preparation.width:
+            raise DataError(
+                f"'{name}': patches have {modality.data.width} features, the model was trained on {preparation.width}. "
+                "Use the embeddings of the same network."
             )
     else:
         raise DataError(f"'{name}' is a {modality.spec.kind} here, but the model was trained on something else.")
@@ -84,7 +91,7 @@ def check_learnable(cohort: Cohort) -> None:
             raise DataError(f"Target '{name}' is unknown for every training patient.")
 
 
-def prepare(cohort: Cohort) -> dict[str, TablePreparation | ImagePreparation]:
+def prepare(cohort: Cohort) -> dict[str, AnyPreparation]:
     """Preparations of all modalities that have something to tell, fitted on this cohort."""
     prepared = {}
     for name, modality in cohort.modalities.items():

@@ -49,7 +49,7 @@ class Description(Spec):
     dim: Annotated[int, Field(ge=1)]
     training: Training
     seed: NonNegativeInt
-    kinds: dict[str, Literal["table", "genomics", "image", "volume"]]
+    kinds: dict[str, Literal["table", "genomics", "image", "volume", "bag"]]
     preparations: dict[str, Preparation]
     targets: dict[str, Question]
     extracted: dict[str, RawImages]

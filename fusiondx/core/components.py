@@ -55,7 +55,18 @@ class ImageShape:
         return "image" if len(self.size) == 2 else "volume"
 
 
-Shape = TableShape | ImageShape
+@dataclass(frozen=True)
+class BagShape:
+    """What an encoder of bags reads: one item per patch, as many as each patient has.
+
+    Field: ``patches`` Float ``(items, width)``, standardised by constants fitted on training patients.
+    """
+
+    width: int
+    kind: ClassVar[Literal["bag"]] = "bag"
+
+
+Shape = TableShape | ImageShape | BagShape
 
 
 @spec

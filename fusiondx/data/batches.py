@@ -11,21 +11,44 @@ import torch
 from torch import Tensor
 
 from fusiondx.core.batch import Batch, Items, Truth
-from fusiondx.core.components import ImageShape, Shape, TableShape
+from fusiondx.core.components import BagShape, ImageShape, Shape, TableShape
 from fusiondx.core.targets import TargetValues
+from fusiondx.data.bags import BagData
 from fusiondx.data.cache import gather
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.images import ImageData
-from fusiondx.data.preprocess import ImagePreparation, TablePreparation
+from fusiondx.data.preprocess import AnyPreparation, BagPreparation, ImagePreparation, TablePreparation
 from fusiondx.data.tables import TableData
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Preparations = Mapping[str, TablePreparation | ImagePreparation]
+Preparations = Mapping[str, AnyPreparation]
+
+BYTES = 2**27
+"""Of patches in one batch when predicting: a batch holds one slide after another, not all at once."""
 
 
-def shape_of(preparation: TablePreparation | ImagePreparation) -> Shape:
+@dataclass(frozen=True)
+class Draw:
+    """The chances of one training pass."""
+
+    key: tuple[int, int]
+    """Seed and pass."""
+    flips: Bools | None
+    """Per patient of the cohort: along which axes, and along the diagonal, images are mirrored."""
+
+    def some(self, patient: int, first: int, last: int, most: int | None) -> Ints:
+        """At most `most` of the items from `first` to `last`, in order; what a patient gets depends on nobody else."""
+        if most is None or last - first <= most:
+            return np.arange(first, last)
+        random = np.random.default_rng((*self.key, patient))
+        return np.sort(first + random.choice(last - first, most, replace=False))
+
+
+def shape_of(preparation: AnyPreparation) -> Shape:
     """What an encoder behind this preparation reads."""
+    if isinstance(preparation, BagPreparation):
+        return BagShape(preparation.width)
     if isinstance(preparation, TablePreparation):
         return TableShape(preparation.inputs, preparation.levels)
     return ImageShape(preparation.channels + preparation.masked, preparation.size, preparation.segmented)
@@ -46,7 +69,9 @@ class NothingSource:
     """A modality that no patient of the cohort has."""
 
     def __init__(self, shape: Shape) -> None:
-        if isinstance(shape, ImageShape):
+        if isinstance(shape, BagShape):
+            self.tensors = {"patches": torch.zeros(0, shape.width)}
+        elif isinstance(shape, ImageShape):
             self.tensors = {"pixels": torch.zeros(0, shape.channels, *shape.size)}
         else:
             codes = torch.zeros(0, len(shape.categories), dtype=torch.int64)
@@ -80,6 +105,28 @@ class ImageSource:
         return {"pixels": pixels[:, :-1], "mask": pixels[:, -1:], "masked": self.drawn[torch.from_numpy(items)]}
 
 
+class BagSource:
+    """Patches, read from their files as they are asked for; an item is a patch."""
+
+    def __init__(self, preparation: BagPreparation, data: BagData, rows: Ints) -> None:
+        self.data, self.rows = data, rows
+        self.ends = np.cumsum(data.lengths[rows])
+        self.sample = data.spec.sample
+        self.mean = np.asarray(preparation.mean, dtype=np.float32)
+        self.scale = np.asarray(preparation.scale, dtype=np.float32)
+
+    def fields(self, items: Ints, flips: Bools | None) -> dict[str, Tensor]:
+        patches = np.empty((len(items), len(self.mean)), dtype=np.float32)
+        file = np.searchsorted(self.ends, items, side="right")
+        for n in np.unique(file):
+            mine = file == n
+            start = self.ends[n] - self.data.lengths[self.rows[n]]
+            patches[mine] = self.data.patches(int(self.rows[n]), items[mine] - start)
+        patches -= self.mean  # in place: a slide may fill much of the memory there is
+        patches /= self.scale
+        return {"patches": torch.from_numpy(patches)}
+
+
 def flipped(pixels: Tensor, flips: Bools) -> Tensor:
     """Mirror each image along the spatial axes that its row of `flips` names; a square one also along its diagonal."""
     axes = pixels.ndim - 2
@@ -96,16 +143,32 @@ def flipped(pixels: Tensor, flips: Bools) -> Tensor:
 class Loaded:
     """One modality of a cohort: patient p has the items ``start[p]:start[p + 1]`` of `source`."""
 
-    source: TableSource | ImageSource | NothingSource
+    source: TableSource | ImageSource | BagSource | NothingSource
     start: Ints
 
-    def items(self, patients: Ints, flips: Bools | None) -> Items:
+    def items(self, patients: Ints, draw: Draw | None) -> Items:
+        if draw is not None and isinstance(self.source, BagSource):
+            return self.some(self.source, patients, draw)
+        flips = None if draw is None else draw.flips
         first, last = self.start[patients], self.start[patients + 1]
         counts = last - first
         owner = np.repeat(np.arange(len(patients)), counts)
         offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
         fields = self.source.fields(first[owner] + offset, None if flips is None else flips[patients][owner])
         return Items(fields, torch.from_numpy(owner), len(patients))
+
+    def some(self, source: BagSource, patients: Ints, draw: Draw) -> Items:
+        """Of every patient's bag a part drawn at random."""
+        parts = [draw.some(int(p), int(self.start[p]), int(self.start[p + 1]), source.sample) for p in patients]
+        owner = np.repeat(np.arange(len(patients)), [len(part) for part in parts])
+        chosen = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        return Items(source.fields(chosen, None), torch.from_numpy(owner), len(patients))
+
+    @property
+    def bytes(self) -> Ints:
+        """Of each patient's patches, all of them."""
+        width = len(self.source.mean) if isinstance(self.source, BagSource) else 0
+        return 4 * width * np.diff(self.start)
 
 
 class Prepared:
@@ -120,9 +183,22 @@ class Prepared:
         """One modality's items of all patients."""
         return self.loaded[name].items(np.arange(len(self.ids)), None)
 
-    def batch(self, patients: Ints, flips: Bools | None = None) -> Batch:
+    def parts(self, patients: Ints, size: int) -> list[Ints]:
+        """Near-equal parts of at most `size` patients, in order; of no more than `BYTES` of patches unless one has."""
+        weight = sum((loaded.bytes for loaded in self.loaded.values()), np.zeros(len(self.ids), np.int64))[patients]
+        if not weight.any():
+            return np.array_split(patients, max(1, -(-len(patients) // size)))
+        cuts, held, first = [], 0, 0
+        for n, mine in enumerate(weight):
+            if n > first and (n - first == size or held + mine > BYTES):
+                cuts.append(n)
+                held, first = 0, n
+            held += int(mine)
+        return np.split(patients, cuts)
+
+    def batch(self, patients: Ints, draw: Draw | None = None) -> Batch:
         index = torch.from_numpy(patients)
-        inputs = {name: loaded.items(patients, flips) for name, loaded in self.loaded.items()}
+        inputs = {name: loaded.items(patients, draw) for name, loaded in self.loaded.items()}
         targets = {
             name: Truth({n: v[index] for n, v in t.fields.items()}, t.known[index]) for name, t in self.targets.items()
         }
@@ -147,21 +223,26 @@ class Batches:
         self.passes = 0
 
     def __len__(self) -> int:
+        if self.seed is None:
+            return len(self.prepared.parts(self.patients, self.size))
         return -(-len(self.patients) // self.size)
 
     def __iter__(self) -> Iterator[Batch]:
-        order, flips = self.patients, None
-        if self.seed is not None:
-            random = np.random.default_rng((self.seed, self.passes))
-            order = random.permutation(self.patients)
-            flips = random.random((len(self.prepared.ids), 3)) < 0.5 if self.augment else None
-            self.passes += 1
+        if self.seed is None:
+            for patients in self.prepared.parts(self.patients, self.size):
+                yield self.prepared.batch(patients)
+            return
+        random = np.random.default_rng((self.seed, self.passes))
+        order = random.permutation(self.patients)
+        flips = random.random((len(self.prepared.ids), 3)) < 0.5 if self.augment else None
+        draw = Draw((self.seed, self.passes), flips)
+        self.passes += 1
         # near-equal parts: no last batch of one patient, whose risk set or batch statistics would be empty
         for patients in np.array_split(order, len(self)):
-            yield self.prepared.batch(patients, flips)
+            yield self.prepared.batch(patients, draw)
 
 
-def load(cohort: Cohort, name: str, preparation: TablePreparation | ImagePreparation) -> Loaded:
+def load(cohort: Cohort, name: str, preparation: AnyPreparation) -> Loaded:
     """One modality made ready; a cohort that lacks it altogether has patients without items."""
     modality = cohort.modalities.get(name)
     position, rows = modality.locate(np.arange(len(cohort))) if modality else (np.zeros(0, int), np.zeros(0, int))
@@ -170,6 +251,9 @@ def load(cohort: Cohort, name: str, preparation: TablePreparation | ImagePrepara
         return Loaded(NothingSource(shape_of(preparation)), start)
     if isinstance(preparation, TablePreparation) and isinstance(modality.data, TableData):
         return Loaded(TableSource(preparation, modality.data, rows), start)
+    if isinstance(preparation, BagPreparation) and isinstance(modality.data, BagData):
+        patches = np.concatenate([[0], np.cumsum(modality.data.lengths[rows])])
+        return Loaded(BagSource(preparation, modality.data, rows), patches[start].astype(np.int64))
     assert isinstance(preparation, ImagePreparation)
     assert isinstance(modality.data, ImageData)
     return Loaded(ImageSource(preparation, modality.data, rows), start)

@@ -16,6 +16,7 @@ import pandas as pd
 from fusiondx.core.settings import parse
 from fusiondx.core.targets import TargetSpec, TargetValues
 from fusiondx.data import splits
+from fusiondx.data.bags import BagData
 from fusiondx.data.cohort_file import read_cohort_file
 from fusiondx.data.description import Description, describe_missing, describe_modalities, describe_targets
 from fusiondx.data.images import ImageData
@@ -285,7 +286,7 @@ class Cohort:
         return [
             f"{name}: {path}: {reason}"
             for name, modality in self.modalities.items()
-            if isinstance(modality.data, ImageData)
+            if isinstance(modality.data, ImageData | BagData)
             for path, reason in modality.data.check()
         ]
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from fusiondx.data.bags import Bag, BagData
 from fusiondx.data.cache import content_hash
 from fusiondx.data.genomics import Genomics
 from fusiondx.data.images import Image, ImageData
@@ -24,7 +25,7 @@ from fusiondx.errors import DataError, counted, listed
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
-ModalitySpec = Annotated[Table | Genomics | Image | Volume, Field(discriminator="kind")]
+ModalitySpec = Annotated[Table | Genomics | Image | Volume | Bag, Field(discriminator="kind")]
 Unknown = Literal["error", "drop"]
 """What to do with patients of a modality that the patient table does not have."""
 
@@ -36,8 +37,8 @@ class Modality:
     `data` is shared by all subsets of a cohort.
     """
 
-    spec: Table | Genomics | Image | Volume
-    data: TableData | ImageData
+    spec: Table | Genomics | Image | Volume | Bag
+    data: TableData | ImageData | BagData
     rows: Ints
     start: Ints
 
@@ -81,7 +82,7 @@ def starts(place: Ints, patients: int) -> Ints:
     return np.concatenate([[0], np.cumsum(np.bincount(place, minlength=patients))]).astype(np.int64)
 
 
-def _contents(data: ImageData, rows: Ints) -> Iterator[str]:
+def _contents(data: ImageData | BagData, rows: Ints) -> Iterator[str]:
     for row in rows:
         mask = data.masks[row] if data.masks else None
         yield content_hash(data.paths[row]) + (content_hash(mask) if mask else "")
@@ -89,7 +90,7 @@ def _contents(data: ImageData, rows: Ints) -> Iterator[str]:
 
 def read_modality(
     name: str,
-    spec: Table | Genomics | Image | Volume,
+    spec: Table | Genomics | Image | Volume | Bag,
     patients: Source,
     ids: Array,
     id: str,
@@ -102,7 +103,7 @@ def read_modality(
     """
     source = FileSource.open(folder, spec.file) if spec.file else patients
     key = spec.id or id
-    data: TableData | ImageData
+    data: TableData | ImageData | BagData
     if isinstance(spec, Table | Genomics):
         owners, data = spec.read(source, key)
         rows = np.flatnonzero(data.filled)
@@ -126,14 +127,16 @@ def _refuse_strangers(ids: Array, name: str, file: str) -> None:
         )
 
 
-def read_images(spec: Image | Volume, source: Source, id: str, folder: Path) -> tuple[Array, ImageData]:
-    """The patient of each image, and the images. A blank path is no image."""
+def read_images(spec: Image | Volume | Bag, source: Source, id: str, folder: Path) -> tuple[Array, ImageData | BagData]:
+    """The patient of each image or bag, and these. A blank path is none."""
     columns = [spec.path, *([spec.mask] if spec.mask else [])]
     need_columns(source, columns)
     ids, frame = read_ids(source, id), source.frame(columns)
     written = text(frame[spec.path])
     has = ~gaps(written)
     paths = resolved(written[has], ids[has], folder, f"{source.name}, column '{spec.path}'")
+    if isinstance(spec, Bag):
+        return ids[has], BagData(spec, [path for path in paths if path])
     masks = None
     if spec.mask:
         masks = resolved(text(frame[spec.mask])[has], ids[has], folder, f"{source.name}, column '{spec.mask}'")

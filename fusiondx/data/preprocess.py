@@ -11,6 +11,7 @@ from pydantic import Field
 from sklearn.preprocessing import StandardScaler
 
 from fusiondx.core.spec import Spec, spec
+from fusiondx.data.bags import BagData
 from fusiondx.data.genomics import Genomics
 from fusiondx.data.images import ImageData
 from fusiondx.data.tables import TableData
@@ -217,9 +218,37 @@ def fit_image(data: ImageData, rows: Rows) -> ImagePreparation:
     )
 
 
-Preparation = Annotated[TablePreparation | ImagePreparation, Field(discriminator="kind")]
+@spec
+class BagPreparation(Spec):
+    """Standardisation of every feature of a patch."""
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    kind: Literal["bag"] = "bag"
+
+    @property
+    def width(self) -> int:
+        """Features per patch."""
+        return len(self.mean)
 
 
-def fit(name: str, data: TableData | ImageData, rows: Rows) -> TablePreparation | ImagePreparation:
+def fit_bag(data: BagData, rows: Rows) -> BagPreparation:
+    """Means and standard deviations over a spread of the training patients' patches."""
+    chosen = np.sort(rows)[np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(int)]
+    scaler = StandardScaler()
+    for row in chosen:  # one file at a time: memory stays flat
+        length = int(data.lengths[row])
+        patches = np.unique(np.linspace(0, length - 1, min(SAMPLE, length)).astype(int))
+        scaler.partial_fit(data.patches(row, patches).astype(np.float64))
+    return BagPreparation(tuple(scaler.mean_.tolist()), tuple(scaler.scale_.tolist()))
+
+
+AnyPreparation = TablePreparation | ImagePreparation | BagPreparation
+Preparation = Annotated[AnyPreparation, Field(discriminator="kind")]
+
+
+def fit(name: str, data: TableData | ImageData | BagData, rows: Rows) -> AnyPreparation:
     """The preparation of one modality, from the rows of training patients."""
+    if isinstance(data, BagData):
+        return fit_bag(data, rows)
     return fit_table(name, data, rows) if isinstance(data, TableData) else fit_image(data, rows)

@@ -13,6 +13,7 @@ from fusiondx.encoders.convnet import ConvNet
 from fusiondx.encoders.densenet import DenseNet
 from fusiondx.encoders.fcn import FCN
 from fusiondx.encoders.fttransformer import FTTransformer
+from fusiondx.encoders.gatedattention import GatedAttention
 from fusiondx.encoders.genegate import GeneGate
 from fusiondx.encoders.mlp import MLP
 from fusiondx.encoders.pathways import Pathways
@@ -39,11 +40,18 @@ AnyEncoder = Annotated[
     | DenseNet
     | ResNet
     | Backbone
-    | Radiomics,
+    | Radiomics
+    | GatedAttention,
     Field(discriminator="kind"),
 ]
 
-DEFAULT: dict[str, EncoderSpec] = {"table": MLP(), "genomics": SNN(), "image": ConvNet(), "volume": ConvNet()}
+DEFAULT: dict[str, EncoderSpec] = {
+    "table": MLP(),
+    "genomics": SNN(),
+    "image": ConvNet(),
+    "volume": ConvNet(),
+    "bag": GatedAttention(),
+}
 """What a modality of each kind gets when nothing is said."""
 PRETRAINED = Backbone(name=PACKAGED, pretrained=True, freeze=True)
 
@@ -64,6 +72,7 @@ __all__ = [
     "ConvNet",
     "DenseNet",
     "FTTransformer",
+    "GatedAttention",
     "GeneGate",
     "Pathways",
     "Radiomics",

@@ -82,6 +82,7 @@ class Backbone(Spec):
     def build(self, shape: Shape, dim: int) -> Encoder:
         if isinstance(shape, TableShape):
             return self.reader.build(shape, dim)
+        assert isinstance(shape, ImageShape)
         return BackboneEncoder(self, shape, dim)
 
 

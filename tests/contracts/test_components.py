@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from fusiondx.core.batch import Items, Truth
-from fusiondx.core.components import ExtractingSpec, ImageShape, RawImages, Settled, Shape, TableShape
+from fusiondx.core.components import BagShape, ExtractingSpec, ImageShape, RawImages, Settled, Shape, TableShape
 from fusiondx.core.targets import Classes, Number, Survival, TargetValues
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders import AnyEncoder
@@ -21,7 +21,12 @@ from fusiondx.network import drop_modalities
 
 DIM = 8
 TABLE = TableShape(tuple(f"x{i}" for i in range(5)), (3, 2))
-SHAPES: dict[str, Shape] = {"table": TABLE, "image": ImageShape(3, (32, 32)), "volume": ImageShape(1, (16, 16, 16))}
+SHAPES: dict[str, Shape] = {
+    "table": TABLE,
+    "bag": BagShape(7),
+    "image": ImageShape(3, (32, 32)),
+    "volume": ImageShape(1, (16, 16, 16)),
+}
 
 
 def members(union: Any) -> list[Any]:
@@ -51,6 +56,8 @@ def items(kind: str, owners: list[int], patients: int, seed: int = 0) -> Items:
     if isinstance(shape, TableShape):
         codes = torch.stack([torch.randint(0, c + 1, (n,), generator=random) for c in shape.categories], dim=1)
         fields = {"numeric": torch.randn(n, len(shape.numeric), generator=random), "codes": codes}
+    elif isinstance(shape, BagShape):
+        fields = {"patches": torch.randn(n, shape.width, generator=random)}
     else:
         fields = {"pixels": torch.randn(n, shape.channels, *shape.size, generator=random)}
     return Items(fields, torch.tensor(owners, dtype=torch.int64), patients)
@@ -93,14 +100,15 @@ class TestEncoder:
         optimiser = torch.optim.SGD(encoder.parameters(), lr=0.1)
         for _ in range(3):  # residual branches start at zero and hear of the loss from the second step on
             optimiser.zero_grad()
-            values = encoder(items(kind, list(range(16)), 16)).values
+            owners = [n // 2 for n in range(32)]  # of a single patch, attention has nothing to choose
+            values = encoder(items(kind, owners if kind == "bag" else list(range(16)), 16)).values
             (values * torch.randn(values.shape)).mean().backward()
             optimiser.step()
         assert not [n for n, p in encoder.named_parameters() if torch.equal(p, before[n])]
 
     def test_brightness_survives(self, spec: Any, kind: str) -> None:
-        if kind == "table":
-            pytest.skip("a table has no brightness")
+        if kind in ("table", "bag"):
+            pytest.skip("only images have a brightness")
         encoder = built(spec, SHAPES[kind], DIM).eval()
         batch = items(kind, [0], 1)
         brighter = Items({"pixels": batch.fields["pixels"] + 1.0}, batch.patient, 1)
