@@ -21,7 +21,7 @@ HELD_OUT = {
     "derm7pt/encoders.yaml": [337] * 3,
     "glioma/encoders_clinical.yaml": [114, 114, 114, 114, 113],
     "glioma/encoders_omics.yaml": [114, 114, 114, 114, 113],
-    "glioma/segmentation.yaml": [22] * 5,
+    "glioma/segmentation.yaml": [22],
     "nsclc_ct/encoders.yaml": [60] * 5,
     "derm7pt/melanoma.yaml": [395],
     "glioma/idh1.yaml": [21] * 15,
