@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fusiondx.core.targets import Classes as Classes
     from fusiondx.core.targets import Number as Number
     from fusiondx.core.targets import Survival as Survival
+    from fusiondx.data.augmentation import Augmentation as Augmentation
     from fusiondx.data.bags import Bag as Bag
     from fusiondx.data.cohort import Cohort as Cohort
     from fusiondx.data.genomics import Genomics as Genomics
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "fusiondx.core.targets": ("Classes", "Number", "Survival"),
+    "fusiondx.data.augmentation": ("Augmentation",),
     "fusiondx.data.bags": ("Bag",),
     "fusiondx.data.cohort": ("Cohort",),
     "fusiondx.data.genomics": ("Genomics",),

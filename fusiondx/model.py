@@ -20,6 +20,7 @@ from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec, RawImage
 from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.spec import Spec
 from fusiondx.core.targets import Masks, TargetValues
+from fusiondx.data.augmentation import Augmentation, augmentations
 from fusiondx.data.batches import Batches, Prepared, shape_of
 from fusiondx.data.cohort import Cohort
 from fusiondx.encoders import AnyEncoder
@@ -96,6 +97,9 @@ class FusionModel(BaseEstimator):
         self.targets_ = {name: no_values(values.spec, values.classes) for name, values in cohort.targets.items()}
         encoders, fusion, heads = self._specs()
         found = extractors(cohort, encoders)
+        trained = {name: kind for name, kind in self.kinds_.items() if name not in found}
+        # before images are looked at, which may take hours: settings may be refused
+        changes = augmentations(training.augmentation, trained) if training.augment else {}
         seen = extracted(cohort, found)
         self.preparations_ = prepare(seen)
         self.kinds_ = {name: self.kinds_[name] for name in self.preparations_}
@@ -107,7 +111,7 @@ class FusionModel(BaseEstimator):
         self.networks_, histories = [], []
         for member in range(training.members):
             inside, outside = parts[member % len(parts)] if parts else (np.arange(len(cohort)), None)
-            network, history = self._train(self.specs_, cohort, prepared, inside, outside, member)
+            network, history = self._train(cohort, prepared, inside, outside, member, changes)
             self.networks_.append(network)
             histories.append(history.assign(member=member))
         self.history_ = pd.concat(histories, ignore_index=True)
@@ -124,16 +128,22 @@ class FusionModel(BaseEstimator):
                 head.settle(answers[name], cohort.targets[name])
 
     def _train(
-        self, specs: Specs, cohort: Cohort, prepared: Prepared, inside: Ints, outside: Ints | None, member: int
+        self,
+        cohort: Cohort,
+        prepared: Prepared,
+        inside: Ints,
+        outside: Ints | None,
+        member: int,
+        changes: Mapping[str, Augmentation],
     ) -> tuple[Network, pd.DataFrame]:
         """One member: its own seed, and where there is one its own validation part."""
         training = self.training or Training()
         seed = int(np.random.SeedSequence((self.seed, member)).generate_state(1)[0])
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            network = self._build(*specs, cohort.targets)
+            network = self._build(*self.specs_, cohort.targets)
             network.prime(prepared.items)
-            batches = Batches(prepared, inside, training.batch_size, seed=seed, augment=training.augment)
+            batches = Batches(prepared, inside, training.batch_size, seed=seed, augmentations=changes)
             held_out = None if outside is None else Batches(prepared, outside, PREDICT_SIZE)
             return network, train(network, training, batches, held_out)
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fusiondx.core.batch import Batch, Truth
 from fusiondx.core.spec import Spec, spec
+from fusiondx.data.augmentation import Augmentation
 from fusiondx.data.batches import Batches
 from fusiondx.errors import RunError
 from fusiondx.network import Network
@@ -41,7 +42,9 @@ class Training(Spec):
     modality_dropout: float = Field(default=0.1, ge=0, lt=1)
     """Chance that a modality of a patient is hidden in a training step, so that the model learns to do without."""
     augment: bool = True
-    """Mirror training images at random, square ones along their diagonal too."""
+    """Change training images at random. Images that are looked at once, by an encoder that does not train, stay."""
+    augmentation: dict[str, Augmentation] = Field(default_factory=dict)
+    """How, by modality; left out: the default of its kind."""
     progress: bool | None = None
     """Show a progress bar; left out: on a terminal only."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from torch import Tensor
 from fusiondx.core.batch import Batch, Items, Truth
 from fusiondx.core.components import BagShape, ImageShape, Shape, TableShape
 from fusiondx.core.targets import TargetValues
+from fusiondx.data.augmentation import CHANCES, Augmentation, Chances
 from fusiondx.data.bags import BagData
 from fusiondx.data.cache import gather
 from fusiondx.data.cohort import Cohort
@@ -21,7 +23,6 @@ from fusiondx.data.preprocess import AnyPreparation, BagPreparation, ImagePrepar
 from fusiondx.data.tables import TableData
 
 Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 Preparations = Mapping[str, AnyPreparation]
 
 BYTES = 2**27
@@ -34,8 +35,16 @@ class Draw:
 
     key: tuple[int, int]
     """Seed and pass."""
-    flips: Bools | None
-    """Per patient of the cohort: along which axes, and along the diagonal, images are mirrored."""
+    augmentations: Mapping[str, Augmentation]
+    """By modality."""
+
+    def chances(self, patients: Ints, counts: Ints) -> Chances:
+        """Numbers for every item of some patients; what a patient gets depends on nobody else."""
+        drawn = [
+            np.random.default_rng((*self.key, patient)).random((count, CHANCES))
+            for patient, count in zip(patients, counts, strict=True)
+        ]
+        return np.concatenate([np.zeros((0, CHANCES)), *drawn])
 
     def some(self, patient: int, first: int, last: int, most: int | None) -> Ints:
         """At most `most` of the items from `first` to `last`, in order; what a patient gets depends on nobody else."""
@@ -60,7 +69,7 @@ class TableSource:
     def __init__(self, preparation: TablePreparation, data: TableData, rows: Ints) -> None:
         self.tensors = {n: torch.from_numpy(a) for n, a in preparation.arrays(data, rows).items()}
 
-    def fields(self, items: Ints, flips: Bools | None) -> dict[str, Tensor]:
+    def fields(self, items: Ints) -> dict[str, Tensor]:
         index = torch.from_numpy(items)
         return {name: tensor[index] for name, tensor in self.tensors.items()}
 
@@ -77,7 +86,7 @@ class NothingSource:
             codes = torch.zeros(0, len(shape.categories), dtype=torch.int64)
             self.tensors = {"numeric": torch.zeros(0, len(shape.numeric)), "codes": codes}
 
-    def fields(self, items: Ints, flips: Bools | None) -> dict[str, Tensor]:
+    def fields(self, items: Ints) -> dict[str, Tensor]:
         return self.tensors
 
 
@@ -94,12 +103,12 @@ class ImageSource:
         self.mean = torch.tensor(preparation.mean).view(span)
         self.scale = torch.tensor(preparation.scale).view(span)
 
-    def fields(self, items: Ints, flips: Bools | None) -> dict[str, Tensor]:
+    def fields(self, items: Ints, change: Callable[..., Tensor] | None = None) -> dict[str, Tensor]:
         pixels = gather(self.pixels, self.rows[items]).sub_(self.mean).div_(self.scale)
         if self.masks is not None:  # moved together with what it lies on
             pixels = torch.cat([pixels, gather(self.masks, self.rows[items]).div_(255)], dim=1)
-        if flips is not None:
-            pixels = flipped(pixels, flips)
+        if change is not None:
+            pixels = change(pixels, masked=self.masks is not None)
         if not self.segmented or self.masks is None:
             return {"pixels": pixels}
         return {"pixels": pixels[:, :-1], "mask": pixels[:, -1:], "masked": self.drawn[torch.from_numpy(items)]}
@@ -115,7 +124,7 @@ class BagSource:
         self.mean = np.asarray(preparation.mean, dtype=np.float32)
         self.scale = np.asarray(preparation.scale, dtype=np.float32)
 
-    def fields(self, items: Ints, flips: Bools | None) -> dict[str, Tensor]:
+    def fields(self, items: Ints) -> dict[str, Tensor]:
         patches = np.empty((len(items), len(self.mean)), dtype=np.float32)
         file = np.searchsorted(self.ends, items, side="right")
         for n in np.unique(file):
@@ -127,18 +136,6 @@ class BagSource:
         return {"patches": torch.from_numpy(patches)}
 
 
-def flipped(pixels: Tensor, flips: Bools) -> Tensor:
-    """Mirror each image along the spatial axes that its row of `flips` names; a square one also along its diagonal."""
-    axes = pixels.ndim - 2
-    for axis in range(axes):
-        chosen = torch.from_numpy(np.flatnonzero(flips[:, axis]))
-        pixels[chosen] = pixels[chosen].flip(axis + 2)
-    if axes == 2 and pixels.shape[2] == pixels.shape[3]:
-        chosen = torch.from_numpy(np.flatnonzero(flips[:, 2]))
-        pixels[chosen] = pixels[chosen].transpose(2, 3)
-    return pixels
-
-
 @dataclass(frozen=True)
 class Loaded:
     """One modality of a cohort: patient p has the items ``start[p]:start[p + 1]`` of `source`."""
@@ -146,15 +143,18 @@ class Loaded:
     source: TableSource | ImageSource | BagSource | NothingSource
     start: Ints
 
-    def items(self, patients: Ints, draw: Draw | None) -> Items:
+    def items(self, patients: Ints, draw: Draw | None, augmentation: Augmentation | None = None) -> Items:
         if draw is not None and isinstance(self.source, BagSource):
             return self.some(self.source, patients, draw)
-        flips = None if draw is None else draw.flips
         first, last = self.start[patients], self.start[patients + 1]
         counts = last - first
         owner = np.repeat(np.arange(len(patients)), counts)
         offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-        fields = self.source.fields(first[owner] + offset, None if flips is None else flips[patients][owner])
+        if draw is not None and augmentation is not None and isinstance(self.source, ImageSource):
+            change = partial(augmentation, chances=draw.chances(patients, counts))
+            fields = self.source.fields(first[owner] + offset, change)
+        else:
+            fields = self.source.fields(first[owner] + offset)
         return Items(fields, torch.from_numpy(owner), len(patients))
 
     def some(self, source: BagSource, patients: Ints, draw: Draw) -> Items:
@@ -162,7 +162,7 @@ class Loaded:
         parts = [draw.some(int(p), int(self.start[p]), int(self.start[p + 1]), source.sample) for p in patients]
         owner = np.repeat(np.arange(len(patients)), [len(part) for part in parts])
         chosen = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-        return Items(source.fields(chosen, None), torch.from_numpy(owner), len(patients))
+        return Items(source.fields(chosen), torch.from_numpy(owner), len(patients))
 
     @property
     def bytes(self) -> Ints:
@@ -198,7 +198,8 @@ class Prepared:
 
     def batch(self, patients: Ints, draw: Draw | None = None) -> Batch:
         index = torch.from_numpy(patients)
-        inputs = {name: loaded.items(patients, draw) for name, loaded in self.loaded.items()}
+        changes = draw.augmentations if draw else {}
+        inputs = {name: loaded.items(patients, draw, changes.get(name)) for name, loaded in self.loaded.items()}
         targets = {
             name: Truth({n: v[index] for n, v in t.fields.items()}, t.known[index]) for name, t in self.targets.items()
         }
@@ -209,17 +210,23 @@ class Batches:
     """Iterates over some patients of a cohort, as often as wanted.
 
     With a `seed`, every pass is shuffled anew by (seed, pass): training data is never seen in table order. Passes
-    differ, runs with the same seed do not. With `augment`, images are mirrored at random, patient by patient.
+    differ, runs with the same seed do not. Images are then changed by the `augmentations` of their modality.
     """
 
     def __init__(
-        self, prepared: Prepared, patients: Ints, size: int, *, seed: int | None = None, augment: bool = False
+        self,
+        prepared: Prepared,
+        patients: Ints,
+        size: int,
+        *,
+        seed: int | None = None,
+        augmentations: Mapping[str, Augmentation] | None = None,
     ) -> None:
         self.prepared = prepared
         self.patients = patients
         self.size = size
         self.seed = seed
-        self.augment = augment
+        self.augmentations = augmentations or {}
         self.passes = 0
 
     def __len__(self) -> int:
@@ -234,8 +241,7 @@ class Batches:
             return
         random = np.random.default_rng((self.seed, self.passes))
         order = random.permutation(self.patients)
-        flips = random.random((len(self.prepared.ids), 3)) < 0.5 if self.augment else None
-        draw = Draw((self.seed, self.passes), flips)
+        draw = Draw((self.seed, self.passes), self.augmentations)
         self.passes += 1
         # near-equal parts: no last batch of one patient, whose risk set or batch statistics would be empty
         for patients in np.array_split(order, len(self)):

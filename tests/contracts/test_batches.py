@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
-import torch
 
 import fusiondx as fdx
 from fusiondx.admission import prepare
-from fusiondx.data.batches import Batches, Prepared, flipped
+from fusiondx.data.batches import Batches, Prepared
 
 PATIENTS, SIDE = 10, 4
 COUNTS = [2, 0, 1, 3, 0, 1, 1, 2, 0, 1]
@@ -126,34 +124,3 @@ def test_with_a_seed_every_pass_differs_and_every_run_repeats(prepared: Prepared
     assert passes[0] != order(other)
     assert len({tuple(p) for p in [*passes, sorted(passes[0])]}) == 4
     assert all(sorted(p) == sorted(passes[0]) for p in passes)
-
-
-def test_flips_mirror_each_image_along_its_own_axes() -> None:
-    pixels = torch.arange(3 * 2 * 4 * 5, dtype=torch.float32).view(3, 2, 4, 5)
-    flips = np.array([[False, False, True], [True, False, False], [True, True, False]])
-    found = flipped(pixels.clone(), flips)
-    assert torch.equal(found[0], pixels[0])
-    assert torch.equal(found[1], pixels[1].flip(1))
-    assert torch.equal(found[2], pixels[2].flip(1, 2))
-
-
-def test_only_training_batches_are_augmented(everyone: fdx.Cohort, tmp_path: Path) -> None:
-    slope = np.tile(np.arange(SIDE, dtype=np.uint8) * 60, (SIDE, 1))
-    PIL.Image.fromarray(slope).save(tmp_path / "slope.png")
-    table = pd.DataFrame(
-        {"patient_id": [f"{p}" for p in range(40)], "image": "slope.png", "y": np.resize(["a", "b"], 40)}
-    )
-    cohort = fdx.Cohort.from_frame(
-        table, modalities={"photo": fdx.Image(path="image", size=SIDE)}, targets={"y": fdx.Classes("y")}, data=tmp_path
-    )
-    ready = Prepared(cohort, prepare(cohort))
-    plain, mirrored = (
-        torch.cat(
-            [b.inputs["photo"].fields["pixels"] for b in Batches(ready, np.arange(40), 8, seed=0, augment=augment)]
-        )
-        for augment in (False, True)
-    )
-    leftwards = (plain[:, 0, 0, 0] > plain[:, 0, 0, -1]).sum(), (mirrored[:, 0, 0, 0] > mirrored[:, 0, 0, -1]).sum()
-    assert leftwards[0] == 0
-    assert 8 <= leftwards[1] <= 32
-    assert torch.equal(plain.sum((1, 2, 3)).round(decimals=2), mirrored.sum((1, 2, 3)).round(decimals=2))

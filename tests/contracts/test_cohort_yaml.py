@@ -54,7 +54,11 @@ def test_data_may_lie_elsewhere(folder, tmp_path_factory):
     [
         ("size: 8", "sise: 8", "cohort.yaml: modalities.mri.sise: unknown key. Did you mean 'size'?"),
         ("kind: image", "kind: imgae", "cohort.yaml: modalities.mri: unknown kind 'imgae'. Did you mean 'image'?"),
-        ("kind: image, ", "", "cohort.yaml: modalities.mri: no 'kind'. Give one of: bag, genomics, image, table, volume."),
+        (
+            "kind: image, ",
+            "",
+            "cohort.yaml: modalities.mri: no 'kind'. Give one of: bag, genomics, image, table, volume.",
+        ),
         ("kind: survival", "kind: survivel", "targets.survival: unknown kind 'survivel'. Did you mean 'survival'?"),
         ("unit: months", "unit: moons", "targets.survival.unit: Input should be 'days', 'weeks', 'months' or 'years'."),
         ("time: months, ", "", "cohort.yaml: targets.survival.time: missing."),
