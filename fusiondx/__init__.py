@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusiondx.core.targets import Classes as Classes
+    from fusiondx.core.targets import Labels as Labels
     from fusiondx.core.targets import Number as Number
     from fusiondx.core.targets import Survival as Survival
     from fusiondx.data.augmentation import Augmentation as Augmentation
@@ -41,8 +42,11 @@ if TYPE_CHECKING:
     from fusiondx.fusion import Concat as Concat
     from fusiondx.fusion import Gated as Gated
     from fusiondx.fusion import Mean as Mean
+    from fusiondx.heads import Corn as Corn
     from fusiondx.heads import Cox as Cox
     from fusiondx.heads import Diagnosis as Diagnosis
+    from fusiondx.heads import MultiLabel as MultiLabel
+    from fusiondx.heads import Ordinal as Ordinal
     from fusiondx.heads import Regression as Regression
     from fusiondx.model import FusionModel as FusionModel
     from fusiondx.reporting.report import Report as Report
@@ -51,7 +55,7 @@ if TYPE_CHECKING:
     from fusiondx.validation import evaluate as evaluate
 
 _HOMES = {
-    "fusiondx.core.targets": ("Classes", "Number", "Survival"),
+    "fusiondx.core.targets": ("Classes", "Labels", "Number", "Survival"),
     "fusiondx.data.augmentation": ("Augmentation",),
     "fusiondx.data.bags": ("Bag",),
     "fusiondx.data.cohort": ("Cohort",),
@@ -80,7 +84,7 @@ _HOMES = {
     ),
     "fusiondx.errors": ("FusionDxError", "FusionDxWarning"),
     "fusiondx.fusion": ("Concat", "Gated", "Mean"),
-    "fusiondx.heads": ("Cox", "Diagnosis", "Regression"),
+    "fusiondx.heads": ("Corn", "Cox", "Diagnosis", "MultiLabel", "Ordinal", "Regression"),
     "fusiondx.model": ("FusionModel",),
     "fusiondx.reporting.report": ("Report",),
     "fusiondx.training": ("Training",),

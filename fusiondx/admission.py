@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from fusiondx.core.targets import Classes, Survival
+from fusiondx.core.targets import Classes, Labels, Survival
 from fusiondx.data import preprocess
 from fusiondx.data.bags import BagData
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.images import ImageData
 from fusiondx.data.modalities import Modality
+from fusiondx.data.outcomes import idle_labels
 from fusiondx.data.preprocess import AnyPreparation, BagPreparation, ImagePreparation, TablePreparation
 from fusiondx.data.tables import TableData
 from fusiondx.errors import ConfigError, DataError, FusionDxWarning, counted, did_you_mean, listed
@@ -87,6 +88,8 @@ def check_learnable(cohort: Cohort) -> None:
             raise DataError(f"Target '{name}' has no events among {counted(int(values.known.sum()), 'patient')}.")
         if isinstance(values.spec, Classes) and len(strata) < 2:
             raise DataError(f"Target '{name}' has fewer than two classes among the training patients.")
+        if isinstance(values.spec, Labels) and len(idle_labels(values)) == len(values.classes):
+            raise DataError(f"Target '{name}' has no label that tells the training patients apart.")
         if not values.known.any():
             raise DataError(f"Target '{name}' is unknown for every training patient.")
 

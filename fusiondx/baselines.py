@@ -12,8 +12,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
-from fusiondx.core.targets import Classes, Survival, TargetValues
+from fusiondx.core.predictions import (
+    ClassPrediction,
+    LabelsPrediction,
+    NumberPrediction,
+    Prediction,
+    SurvivalPrediction,
+)
+from fusiondx.core.targets import Classes, Labels, Survival, TargetValues
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.preprocess import TablePreparation, fit_table
 from fusiondx.data.tables import TableData
@@ -31,7 +37,7 @@ FOLDS = 5
 
 
 class ClinicalBaseline(BaseEstimator):
-    """Regularised regression on one table: logistic for classes, Cox for survival, ridge for numbers.
+    """Regularised regression on one table: logistic for classes and labels, Cox for survival, ridge for numbers.
 
     The penalty is chosen by cross-validation among the training patients. Interface as `FusionModel`'s.
 
@@ -82,6 +88,8 @@ def fitted(inputs: Floats, truth: TargetValues) -> Answer:
     """The regression that fits the kind of target."""
     if isinstance(truth.spec, Classes):
         return logistic(inputs, truth)
+    if isinstance(truth.spec, Labels):
+        return logistic_per_label(inputs, truth)
     return cox(inputs, truth) if isinstance(truth.spec, Survival) else ridge(inputs, truth)
 
 
@@ -101,6 +109,27 @@ def logistic(inputs: Floats, truth: TargetValues) -> Answer:
         return ClassPrediction(ids, truth.classes, probability)
 
     return answer
+
+
+def logistic_per_label(inputs: Floats, truth: TargetValues) -> Answer:
+    """A regression for each label that tells patients apart; the frequency of one that does not."""
+    answers: list[Answer] = []
+    for name in truth.classes:
+        mine = truth.of_label(name)
+        yes = mine.fields["label"][mine.known]
+        answers.append(logistic(inputs[mine.known], mine[mine.known]) if len(set(yes)) > 1 else constant(yes))
+
+    def answer(x: Floats, ids: npt.NDArray[Any]) -> Prediction:
+        found = [said for one in answers if isinstance(said := one(x, ids), ClassPrediction)]
+        return LabelsPrediction(ids, truth.classes, np.stack([said.probability[:, 1] for said in found], axis=1))
+
+    return answer
+
+
+def constant(yes: npt.NDArray[Any]) -> Answer:
+    """The same answer to everyone: the share of yes, one half where nothing is known."""
+    share = float(yes.mean()) if len(yes) else 0.5
+    return lambda x, ids: ClassPrediction(ids, ("no", "yes"), np.tile([1 - share, share], (len(x), 1)))
 
 
 def cox(inputs: Floats, truth: TargetValues) -> Answer:

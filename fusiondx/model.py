@@ -25,11 +25,11 @@ from fusiondx.data.batches import Batches, Prepared, shape_of
 from fusiondx.data.cohort import Cohort
 from fusiondx.encoders import AnyEncoder
 from fusiondx.encoders import default as default_encoder
-from fusiondx.errors import ConfigError, DataError, did_you_mean, listed
+from fusiondx.errors import ConfigError, DataError, FusionDxError, did_you_mean, listed
 from fusiondx.extraction import drawn, extracted, extractors
 from fusiondx.fusion import AnyFusion
-from fusiondx.heads import DEFAULT as head_defaults
 from fusiondx.heads import AnyHead
+from fusiondx.heads import default as default_head
 from fusiondx.network import Network
 from fusiondx.segmentation import Segmentation
 from fusiondx.training import Training, train
@@ -96,6 +96,7 @@ class FusionModel(BaseEstimator):
         self.kinds_ = {name: modality.spec.kind for name, modality in cohort.modalities.items()}
         self.targets_ = {name: no_values(values.spec, values.classes) for name, values in cohort.targets.items()}
         encoders, fusion, heads = self._specs()
+        refuse_unanswerable(heads, cohort, self.dim)
         found = extractors(cohort, encoders)
         trained = {name: kind for name, kind in self.kinds_.items() if name not in found}
         # before images are looked at, which may take hours: settings may be refused
@@ -161,7 +162,7 @@ class FusionModel(BaseEstimator):
             if kind not in spec.accepts:
                 raise ConfigError(f"encoders.{name}: {spec} reads {listed(spec.accepts)}, but '{name}' is a {kind}.")
         heads = {
-            name: choices.head(asked.get(name, head_defaults[target.spec.kind]), f"heads.{name}")
+            name: choices.head(asked.get(name, default_head(target)), f"heads.{name}")
             for name, target in self.targets_.items()
         }
         for name, answer in heads.items():
@@ -409,6 +410,16 @@ def check_settings(dim: object, seed: object, training: object) -> None:
         raise ConfigError(f"training: got {type(training).__name__}. Give settings, such as Training(epochs=30).")
 
 
+def refuse_unanswerable(heads: Mapping[str, HeadSpec], cohort: Cohort, dim: int) -> None:
+    """Build every head once, so that one that cannot answer its target says so before images are looked at."""
+    with torch.random.fork_rng(devices=[]):
+        for name, spec in heads.items():
+            try:
+                spec.build(cohort.targets[name], dim)
+            except FusionDxError as error:
+                raise type(error)(f"heads.{name}: {error}") from error
+
+
 def clean_history(history: pd.DataFrame) -> dict[str, list[float | None]]:
     """The history as JSON can hold it: a gap is null."""
     return {str(name): [None if np.isnan(v) else float(v) for v in column] for name, column in history.items()}
@@ -416,8 +427,14 @@ def clean_history(history: pd.DataFrame) -> dict[str, list[float | None]]:
 
 def no_values(spec: Any, classes: tuple[str, ...]) -> TargetValues:
     """A target without patients: its question, not its answers."""
-    names = {"classes": ("label",), "survival": ("time", "event"), "number": ("value",)}[spec.kind]
-    return TargetValues(spec, {name: np.zeros(0) for name in names}, np.zeros(0, dtype=bool), classes)
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {
+        "classes": {"label": (0,)},
+        "labels": {"label": (0, len(classes)), "told": (0, len(classes))},
+        "survival": {"time": (0,), "event": (0,)},
+        "number": {"value": (0,)},
+    }
+    fields = {name: np.zeros(shape) for name, shape in shapes[spec.kind].items()}
+    return TargetValues(spec, fields, np.zeros(0, dtype=bool), classes)
 
 
 def inner_params(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -17,7 +17,8 @@ import pandas as pd
 from sklearn.base import clone
 
 from fusiondx.baselines import ClinicalBaseline
-from fusiondx.core.predictions import SurvivalPrediction
+from fusiondx.core.predictions import LabelsPrediction, Prediction, SurvivalPrediction
+from fusiondx.core.targets import TargetValues
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.tables import Table
 from fusiondx.errors import ConfigError, DataError, counted, listed
@@ -29,7 +30,12 @@ from fusiondx.reporting.report import DIFFERENCES, Part, Report, Result
 
 Index = npt.NDArray[np.integer[Any]]
 Tell = Callable[[str], None]
-CLASSICAL = {"classes": "logistic regression", "survival": "Cox regression", "number": "ridge regression"}
+CLASSICAL = {
+    "classes": "logistic regression",
+    "labels": "logistic regression",
+    "survival": "Cox regression",
+    "number": "ridge regression",
+}
 
 
 @dataclass
@@ -65,7 +71,8 @@ class Contender:
         seen = self.view(test)
         if len(seen):
             for target, prediction in fitted.predict(seen).items():
-                self.parts[target].append((prediction, seen.targets[target]))
+                for name, part in judged(target, prediction, seen.targets[target]):
+                    self.parts[name].append(part)
         if isinstance(fitted, FusionModel):
             for target, part in overlaps(fitted, seen):
                 self.parts[target].append(part)
@@ -93,6 +100,14 @@ class Contender:
             )
             for target, parts in self.parts.items()
         ]
+
+
+def judged(target: str, prediction: Prediction, truth: TargetValues) -> Iterator[tuple[str, Part]]:
+    """A prediction beside the truth; of several labels also each on its own."""
+    yield target, (prediction, truth)
+    if isinstance(prediction, LabelsPrediction):
+        for label in prediction.labels:
+            yield f"{target}: {label}", (prediction.of_label(label), truth.of_label(label))
 
 
 def overlaps(model: FusionModel, seen: Cohort) -> Iterator[tuple[str, Part]]:

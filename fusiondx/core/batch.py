@@ -67,7 +67,7 @@ class Truth:
     """One target's true values for a batch. `fields` are meaningless where `known` is False."""
 
     fields: Mapping[str, Tensor]
-    """Each of shape ``(patients,)``: ``label`` | ``time``, ``event`` | ``value``."""
+    """As in `TargetValues`: ``label`` | ``label``, ``told`` | ``time``, ``event`` | ``value``."""
     known: Bool[Tensor, " patients"]
 
     def to(self, device: torch.device) -> Truth:

@@ -67,6 +67,25 @@ class ClassPrediction(Prediction):
 
 
 @dataclass(frozen=True)
+class LabelsPrediction(Prediction):
+    """Findings that do not exclude each other: the probability of each."""
+
+    labels: tuple[str, ...]
+    probability: Floats
+    """Shape ``(patients, labels)``; each between 0 and 1."""
+    per_patient: ClassVar[tuple[str, ...]] = ("probability",)
+
+    def of_label(self, name: str) -> ClassPrediction:
+        """One label as a diagnosis of its own, ``no`` or ``yes``."""
+        yes = self.probability[:, self.labels.index(name)]
+        return ClassPrediction(self.ids, ("no", "yes"), np.stack([1 - yes, yes], axis=1))
+
+    def to_frame(self) -> pd.DataFrame:
+        frame = pd.DataFrame(self.probability, columns=[f"probability[{label}]" for label in self.labels])
+        return frame.set_index(pd.Index(self.ids, name="patient_id"))
+
+
+@dataclass(frozen=True)
 class SurvivalPrediction(Prediction):
     """A prognosis: a risk score to rank patients by, and each patient's survival curve."""
 

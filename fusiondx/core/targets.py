@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fusiondx.core.spec import Spec, spec
 
@@ -19,12 +19,39 @@ Array = npt.NDArray[Any]
 class Classes(Spec):
     """A diagnosis: one of two or more classes, read from `column`.
 
-    `classes` fixes their order; the last of two is the positive class. Left out, they are sorted.
+    `classes` fixes their order; the last of two is the positive class. Left out, they are sorted. With `ordered`, such
+    as grades, `classes` must be given, from the lowest to the highest.
+
+    Response to a treatment is asked as any other diagnosis: responder or not, or the ordered classes of RECIST.
     """
 
     column: str
     classes: tuple[str, ...] | None = None
+    ordered: bool = False
     kind: Literal["classes"] = "classes"
+
+    @model_validator(mode="after")
+    def _order_is_known(self) -> Self:
+        if self.ordered and not self.classes:
+            raise ValueError("an ordered target needs its 'classes', from the lowest to the highest")
+        return self
+
+
+@spec
+class Labels(Spec):
+    """Findings that do not exclude each other: one yes/no column each, such as mutations or metastatic sites.
+
+    Cells hold 1 or 0, yes or no, true or false; each label may be unknown on its own, where its cell is blank.
+    """
+
+    columns: tuple[str, ...] = Field(min_length=1)
+    kind: Literal["labels"] = "labels"
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError("a column is named more than once")
+        return self
 
 
 @spec
@@ -39,7 +66,7 @@ class Survival(Spec):
 
 @spec
 class Number(Spec):
-    """A quantity, read from `column`, in `unit`."""
+    """A quantity, read from `column`, in `unit`: a measurement, a score, or the change of one under treatment."""
 
     column: str
     unit: str = ""
@@ -54,7 +81,9 @@ class Masks(Spec):
     kind: Literal["mask"] = "mask"
 
 
-TargetSpec = Annotated[Classes | Survival | Number, Field(discriminator="kind")]
+AnyTarget = Classes | Labels | Survival | Number
+"""What may be asked of a patient."""
+TargetSpec = Annotated[AnyTarget, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
@@ -62,14 +91,17 @@ class TargetValues:
     """The true values of one target for an ordered set of patients.
 
     `fields` holds arrays of shape ``(patients,)``: ``label`` (integer index into `classes`) for a diagnosis,
-    ``time`` and ``event`` (0/1) for a prognosis, ``value`` for a number or for the size of a mask in pixels. Entries
-    where `known` is False mean nothing.
+    ``time`` and ``event`` (0/1) for a prognosis, ``value`` for a number or for the size of a mask in pixels. For labels
+    they are of shape ``(patients, labels)``: ``label`` (0/1), and ``told``, whether it is known. Entries where `known`,
+    or ``told``, is False mean nothing.
     """
 
-    spec: Classes | Survival | Number | Masks
+    spec: AnyTarget | Masks
     fields: Mapping[str, Array]
     known: npt.NDArray[np.bool_]
+    """Whether anything is known of the patient. Shape ``(patients,)``."""
     classes: tuple[str, ...] = ()
+    """Names of the classes, or of the labels."""
 
     def __len__(self) -> int:
         return len(self.known)
@@ -79,9 +111,14 @@ class TargetValues:
 
     @property
     def strata(self) -> npt.NDArray[np.int64]:
-        """A label to stratify splits by: the class, the event, or the third of a number; -1 where unknown."""
+        """A label to stratify splits by: the class, the rarest label a patient has, the event, or the third of a
+        number; -1 where unknown."""
         if isinstance(self.spec, Classes):
             label = self.fields["label"].astype(np.int64)
+        elif isinstance(self.spec, Labels):
+            has = (self.fields["label"] == 1) & self.fields["told"]
+            rarest = np.argsort(has.sum(axis=0), kind="stable")
+            label = np.where(has.any(axis=1), 1 + has[:, rarest].argmax(axis=1), 0)
         elif isinstance(self.spec, Survival):
             label = self.fields["event"].astype(np.int64)
         else:
@@ -89,3 +126,9 @@ class TargetValues:
             cuts = np.quantile(value[self.known], [1 / 3, 2 / 3]) if self.known.any() else [0.0]
             label = np.searchsorted(cuts, value).astype(np.int64)
         return np.where(self.known, label, -1)
+
+    def of_label(self, name: str) -> TargetValues:
+        """One of several labels as a diagnosis of its own, ``no`` or ``yes``."""
+        at = self.classes.index(name)
+        spec = Classes(column=name, classes=("no", "yes"))
+        return TargetValues(spec, {"label": self.fields["label"][:, at]}, self.fields["told"][:, at], ("no", "yes"))

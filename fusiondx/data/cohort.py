@@ -191,8 +191,8 @@ class Cohort:
     def y(self, name: str | None = None) -> Array:
         """A target's values (the first target's) as scikit-learn expects them.
 
-        Labels as text, blank where unknown; numbers, NaN where unknown; or a structured array with the fields
-        ``event`` (bool) and ``time`` (NaN where unknown).
+        Classes as text, blank where unknown; numbers, NaN where unknown; labels as 1 and 0, a column each, NaN where
+        unknown; or a structured array with the fields ``event`` (bool) and ``time`` (NaN where unknown).
         """
         return flat(self._target(name))
 

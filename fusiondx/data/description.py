@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fusiondx.core.targets import Classes, Survival, TargetValues
+from fusiondx.core.targets import Classes, Labels, Survival, TargetValues
 from fusiondx.data.modalities import Modality
 from fusiondx.data.tables import TableData
 
@@ -60,6 +60,10 @@ def _target_rows(name: str, values: TargetValues) -> list[tuple[str, str, str, i
     if isinstance(values.spec, Classes):
         members = np.bincount(values.fields["label"][known], minlength=len(values.classes))
         return [(name, "classes", c, int(n), None, np.nan) for c, n in zip(values.classes, members, strict=True)]
+    if isinstance(values.spec, Labels):
+        told, yes = values.fields["told"], values.fields["label"] == 1
+        counts = zip(values.classes, told.sum(axis=0), (told & yes).sum(axis=0), strict=True)
+        return [(name, "labels", label, int(n), int(positive), np.nan) for label, n, positive in counts]
     if isinstance(values.spec, Survival):
         time, event = values.fields["time"][known], values.fields["event"][known]
         return [(name, "survival", "", int(known.sum()), int(event.sum()), _median(time))]

@@ -10,28 +10,35 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fusiondx.core.targets import Classes, Masks, Number, Survival, TargetValues
+from fusiondx.core.targets import AnyTarget, Classes, Labels, Masks, Number, Survival, TargetValues
 from fusiondx.data.reading import Source, labels, need_columns, number, numbers
 from fusiondx.errors import DataError, FusionDxWarning, counted, listed
 
 Array = npt.NDArray[Any]
-Target = Classes | Survival | Number
+ANSWERS = {"0": 0.0, "no": 0.0, "false": 0.0, "1": 1.0, "yes": 1.0, "true": 1.0}
+"""What a label's cell may hold, in lower case."""
 
 
-def columns_of(target: Target | Masks) -> tuple[str, ...]:
+def columns_of(target: AnyTarget | Masks) -> tuple[str, ...]:
     """The columns a target is read from; masks are read from none."""
     if isinstance(target, Masks):
         return ()
+    if isinstance(target, Labels):
+        return target.columns
     return (target.time, target.event) if isinstance(target, Survival) else (target.column,)
 
 
-def read_target(target: Target, source: Source, ids: Array) -> TargetValues:
+def read_target(target: AnyTarget, source: Source, ids: Array) -> TargetValues:
     """The values of one target for the rows of `source`. Raises `DataError` where nothing can be learnt from them."""
     need_columns(source, columns_of(target))
     frame = source.frame(columns_of(target))
     if isinstance(target, Classes):
         values = from_labels(target, labels(frame[target.column]), ids, source.name)
         _check_classes(values, ids, source.name)
+        return values
+    if isinstance(target, Labels):
+        values = from_answers(target, yes_or_no(frame[list(target.columns)]), ids, source.name)
+        _check_labels(values, source.name)
         return values
     if isinstance(target, Survival):
         time, event = number(frame[target.time]), number(frame[target.event])
@@ -55,6 +62,28 @@ def from_labels(target: Classes, given: Array, ids: Array, name: str) -> TargetV
         )
     label = np.array([place.get(x, 0) for x in given], dtype=np.int64)
     return TargetValues(target, {"label": label}, known, classes)
+
+
+def yes_or_no(frame: pd.DataFrame) -> Array:
+    """1 for yes, 0 for no, NaN for a gap, infinite for anything else; shape ``(rows, columns)``."""
+    given = [[np.nan if v is None else ANSWERS.get(v.lower(), np.inf) for v in labels(frame[c])] for c in frame.columns]
+    return np.array(given, dtype=np.float64).T
+
+
+def from_answers(target: Labels, answers: Array, ids: Array, name: str) -> TargetValues:
+    """Labels from 1 and 0, NaN where unknown."""
+    told = np.asarray(~np.isnan(answers))
+    wrong = np.asarray(told & ~np.isin(answers, [0, 1]))
+    named = [column for column, bad in zip(target.columns, wrong.T, strict=True) if bad.any()]
+    _refuse(
+        np.asarray(wrong.any(axis=1)),
+        ids,
+        f"{name}, {'column' if len(named) == 1 else 'columns'} {listed(named)}",
+        "neither yes nor no",
+        "Write 1 or 0, yes or no, true or false, and leave unknown cells blank",
+    )
+    fields = {"label": np.where(told, answers, 0).astype(np.int64), "told": told}
+    return TargetValues(target, fields, np.asarray(told.any(axis=1)), target.columns)
 
 
 def from_times(target: Survival, time: Array, event: Array, ids: Array, name: str) -> TargetValues:
@@ -123,6 +152,23 @@ def _check_classes(values: TargetValues, ids: Array, name: str) -> None:
     _refuse(values.known & (members[label] == 1), ids, where, "a class that occurs only once", remedy)
 
 
+def _check_labels(values: TargetValues, where: str) -> None:
+    """Some label must tell patients apart; those that do not are named."""
+    idle = idle_labels(values)
+    if len(idle) == len(values.classes):
+        raise DataError(f"{where}: every label is empty or the same for all patients: {listed(idle)}.")
+    if idle:
+        message = f"{where}: labels that are empty or the same for all patients: {listed(idle)}."
+        warnings.warn(message, FusionDxWarning, stacklevel=3)
+
+
+def idle_labels(values: TargetValues) -> list[str]:
+    """Labels that tell no two of these patients apart."""
+    told, yes = values.fields["told"], values.fields["label"] == 1
+    differ = (told & yes).any(axis=0) & (told & ~yes).any(axis=0)
+    return [name for name, varies in zip(values.classes, differ, strict=True) if not varies]
+
+
 def _in_order(classes: set[str]) -> list[str]:
     """Sorted, as numbers where all of them are."""
     try:
@@ -136,6 +182,8 @@ def flat(values: TargetValues) -> Array:
     known, fields = values.known, values.fields
     if isinstance(values.spec, Classes):
         return np.where(known, np.array([*values.classes, ""])[fields["label"]], "")
+    if isinstance(values.spec, Labels):
+        return np.where(fields["told"], fields["label"], np.nan)
     if isinstance(values.spec, Survival):
         out = np.zeros(len(values), dtype=[("event", bool), ("time", np.float64)])
         out["event"], out["time"] = known & (fields["event"] == 1), np.where(known, fields["time"], np.nan)
@@ -144,13 +192,19 @@ def flat(values: TargetValues) -> Array:
 
 
 def replaced(values: TargetValues, y: Array, ids: Array) -> TargetValues:
-    """Other values for the same target: labels, numbers, or (event, time) as structured array or two columns."""
+    """Other values for the same target: classes, numbers, 1 and 0 with a column per label, or (event, time) as
+    structured array or two columns."""
     if len(y) != len(ids):
         raise DataError(f"y has {counted(len(y), 'value')} for {counted(len(ids), 'patient')}. Give one each.")
     if isinstance(values.spec, Classes):
         given = labels(pd.Series(y.tolist(), dtype=object))
         declared = values.spec.replace(classes=values.classes)
         return replace(from_labels(declared, given, ids, "y"), spec=values.spec)
+    if isinstance(values.spec, Labels):
+        answers = y.astype(np.float64)
+        if answers.shape != (len(ids), len(values.classes)):
+            raise DataError(f"y has shape {answers.shape}. Give a column for each of {listed(values.classes)}.")
+        return from_answers(values.spec, answers, ids, "y")
     if isinstance(values.spec, Survival):
         event, time = (y["event"], y["time"]) if y.dtype.names else (y[:, 0], y[:, 1])
         event = np.where(np.isnan(time), np.nan, event.astype(np.float64))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fusiondx.core.predictions import (
     ClassPrediction,
+    LabelsPrediction,
     MaskPrediction,
     NumberPrediction,
     Prediction,
@@ -18,10 +19,11 @@ from fusiondx.core.predictions import (
 )
 from fusiondx.core.targets import TargetValues
 from fusiondx.evaluation import classification, deviation, discrimination
+from fusiondx.evaluation.ratio import mean_of_defined
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
-Kind = Literal["classes", "survival", "number", "mask"]
+Kind = Literal["classes", "labels", "survival", "number", "mask"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ METRICS: Mapping[str, Metric] = {
     "recall": Metric("Recall", "classes"),
     "precision": Metric("Precision", "classes"),
     "f1": Metric("F1", "classes"),
+    "macro_auroc": Metric("AUROC, mean over labels", "labels"),
+    "macro_average_precision": Metric("Average precision, mean over labels", "labels"),
     "c_index": Metric("Harrell's C-index", "survival"),
     "mse": Metric("Mean squared error", "number", higher_is_better=False),
     "mae": Metric("Mean absolute error", "number", higher_is_better=False),
@@ -53,6 +57,7 @@ METRICS: Mapping[str, Metric] = {
 
 KINDS: Mapping[type[Prediction], Kind] = {
     ClassPrediction: "classes",
+    LabelsPrediction: "labels",
     SurvivalPrediction: "survival",
     NumberPrediction: "number",
     MaskPrediction: "mask",
@@ -80,6 +85,11 @@ def measure(prediction: Prediction, truth: TargetValues, counts: Array | None = 
     """
     if isinstance(prediction, ClassPrediction):
         return _classes(prediction, truth.fields["label"].astype(np.int64), counts)
+    if isinstance(prediction, LabelsPrediction):
+        return {
+            "macro_auroc": _over_labels(discrimination.auroc, prediction, truth, counts),
+            "macro_average_precision": _over_labels(discrimination.average_precision, prediction, truth, counts),
+        }
     if isinstance(prediction, SurvivalPrediction):
         outcome = truth.fields["time"], truth.fields["event"]
         return {"c_index": discrimination.concordance(prediction.risk, *outcome, counts)}
@@ -93,6 +103,18 @@ def measure(prediction: Prediction, truth: TargetValues, counts: Array | None = 
         "mae": deviation.mean_absolute_error(*given),
         "r2": deviation.r_squared(*given),
     }
+
+
+def _over_labels(
+    metric: discrimination.Metric, prediction: LabelsPrediction, truth: TargetValues, counts: Array | None
+) -> Floats:
+    """Mean of a binary `metric` over labels, each on the patients in whom it is known; undefined ones are left out."""
+    told, yes = truth.fields["told"].astype(bool), truth.fields["label"] == 1
+    each = [
+        metric(prediction.probability[here, j], yes[here, j], None if counts is None else counts[..., here])
+        for j, here in enumerate(told.T)
+    ]
+    return mean_of_defined(np.stack(each, axis=-1))
 
 
 def _classes(prediction: ClassPrediction, label: Array, counts: Array | None) -> dict[str, Floats]:

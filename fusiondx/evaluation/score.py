@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fusiondx.core.predictions import (
     ClassPrediction,
+    LabelsPrediction,
     MaskPrediction,
     NumberPrediction,
     Prediction,
@@ -167,6 +168,7 @@ class _Trial:
 
 _LACKS: dict[type[Prediction], tuple[str, str, str]] = {
     ClassPrediction: ("positive patients", "negative patients", "no two classes"),
+    LabelsPrediction: ("", "", "no label with patients who have it and patients who do not"),
     SurvivalPrediction: ("events", "", "no two comparable patients"),
     NumberPrediction: ("", "", "no two different true values"),
     MaskPrediction: ("", "", "no patient whose mask holds tumour"),
@@ -196,6 +198,8 @@ def _check(prediction: Prediction, truth: TargetValues, first: Prediction) -> No
         )
     if isinstance(prediction, ClassPrediction) and prediction.classes != truth.classes:
         raise DataError("The classes predicted are not those of the truths, or in another order. Predict the same.")
+    if isinstance(prediction, LabelsPrediction) and prediction.labels != truth.classes:
+        raise DataError("The labels predicted are not those of the truths, or in another order. Predict the same.")
     answer = _answer(prediction)
     unusable = truth.known & ~np.isfinite(answer.reshape(len(answer), -1)).all(axis=1)
     if unusable.any():
@@ -207,7 +211,7 @@ def _check(prediction: Prediction, truth: TargetValues, first: Prediction) -> No
 
 
 def _answer(prediction: Prediction) -> Floats:
-    if isinstance(prediction, ClassPrediction):
+    if isinstance(prediction, ClassPrediction | LabelsPrediction):
         return prediction.probability
     if isinstance(prediction, SurvivalPrediction):
         return prediction.risk

@@ -42,8 +42,10 @@ def predictions(parts: Sequence[Part]) -> pd.DataFrame:
 
 
 def truth_columns(truth: TargetValues) -> pd.DataFrame:
-    """The true values: ``true``, or ``time`` and ``event``; blank where unknown."""
+    """The true values: ``true``, ``true[label]`` of several labels, or ``time`` and ``event``; blank where unknown."""
     values = flat(truth)
+    if values.ndim == 2:
+        return pd.DataFrame(values, columns=[f"true[{label}]" for label in truth.classes])
     if values.dtype.names is None:
         return pd.DataFrame({"true": values})
     return pd.DataFrame({"time": values["time"], "event": np.where(truth.known, values["event"].astype(float), np.nan)})

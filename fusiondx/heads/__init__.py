@@ -6,13 +6,29 @@ from typing import Annotated
 
 from pydantic import Field
 
+from fusiondx.core.components import HeadSpec
+from fusiondx.core.targets import Classes, TargetValues
+from fusiondx.heads.corn import Corn
 from fusiondx.heads.cox import Cox
 from fusiondx.heads.diagnosis import Diagnosis
+from fusiondx.heads.multilabel import MultiLabel
+from fusiondx.heads.ordinal import Ordinal
 from fusiondx.heads.regression import Regression
 
-AnyHead = Annotated[Diagnosis | Cox | Regression, Field(discriminator="kind")]
+AnyHead = Annotated[Diagnosis | Ordinal | Corn | MultiLabel | Cox | Regression, Field(discriminator="kind")]
 
-DEFAULT = {"classes": Diagnosis(), "survival": Cox(), "number": Regression()}
-"""What a target of each kind gets when nothing is said."""
+DEFAULT: dict[str, HeadSpec] = {
+    "classes": Diagnosis(),
+    "labels": MultiLabel(),
+    "survival": Cox(),
+    "number": Regression(),
+}
+"""What a target of each kind gets when nothing is said; ordered classes get `Ordinal`."""
 
-__all__ = ["DEFAULT", "AnyHead", "Cox", "Diagnosis", "Regression"]
+
+def default(target: TargetValues) -> HeadSpec:
+    """The head of a target for which none is named."""
+    return Ordinal() if isinstance(target.spec, Classes) and target.spec.ordered else DEFAULT[target.spec.kind]
+
+
+__all__ = ["DEFAULT", "AnyHead", "Corn", "Cox", "Diagnosis", "MultiLabel", "Ordinal", "Regression", "default"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -21,15 +23,28 @@ from fusiondx.core.targets import Array, Number, TargetValues
 
 @spec
 class Regression(Spec):
-    """One number: squared error on values standardised by the training patients."""
+    """One number: an error on values standardised by the training patients.
+
+    `loss` "squared" predicts means, "absolute" medians; "huber" (Huber 1964) is squared up to `delta` standard
+    deviations and absolute beyond, so that a few outliers do not decide.
+    """
 
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    loss: Literal["squared", "absolute", "huber"] = "squared"
+    delta: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     kind: Literal["regression"] = "regression"
     answers: ClassVar[str] = "number"
 
     def build(self, target: TargetValues, dim: int) -> Head:
         assert isinstance(target.spec, Number)
         return RegressionHead(self, target, target.spec.unit, dim)
+
+
+def error(spec: Regression) -> Callable[[Tensor, Tensor], Tensor]:
+    """The error asked for, averaged over patients."""
+    if spec.loss == "huber":
+        return partial(functional.huber_loss, delta=spec.delta)
+    return functional.l1_loss if spec.loss == "absolute" else functional.mse_loss
 
 
 class RegressionHead(Head):
@@ -39,6 +54,7 @@ class RegressionHead(Head):
     def __init__(self, spec: Regression, target: TargetValues, unit: str, dim: int) -> None:
         super().__init__()
         self.unit = unit
+        self.error = error(spec)
         self.score = nn.Sequential(nn.Dropout(spec.dropout), nn.Linear(dim, 1))
         known = target.fields["value"][target.known].astype(np.float64)
         centre, spread = (known.mean(), known.std()) if len(known) else (0.0, 1.0)
@@ -52,7 +68,7 @@ class RegressionHead(Head):
         if not truth.known.any():
             return answers.sum() * 0
         value = (truth.fields["value"][truth.known] - self.centre) / self.scale
-        return functional.mse_loss(answers[truth.known, 0], value.to(answers.dtype))
+        return self.error(answers[truth.known, 0], value.to(answers.dtype))
 
     def predict(self, answers: Array, ids: npt.NDArray[Any]) -> NumberPrediction:
         value = answers[:, 0].astype(np.float64) * self.scale.item() + self.centre.item()

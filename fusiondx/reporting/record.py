@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from fusiondx.core.predictions import (
     ClassPrediction,
+    LabelsPrediction,
     MaskPrediction,
     NumberPrediction,
     Prediction,
@@ -123,6 +124,8 @@ def _restored_outcome(record: Record) -> Outcome:
 def _prediction(said: Prediction) -> Record:
     if isinstance(said, ClassPrediction):
         return {"kind": "classes", "classes": list(said.classes), "probability": said.probability.tolist()}
+    if isinstance(said, LabelsPrediction):
+        return {"kind": "labels", "labels": list(said.labels), "probability": said.probability.tolist()}
     if isinstance(said, SurvivalPrediction):
         return {"kind": "survival", "risk": said.risk.tolist(), "unit": said.unit}
     if isinstance(said, NumberPrediction):
@@ -149,6 +152,9 @@ def _restored_prediction(record: Record, ids: Any) -> Prediction:
     if record["kind"] == "classes":
         probability = np.asarray(record["probability"], dtype=np.float64).reshape(len(ids), len(record["classes"]))
         return ClassPrediction(ids, tuple(record["classes"]), probability)
+    if record["kind"] == "labels":
+        probability = np.asarray(record["probability"], dtype=np.float64).reshape(len(ids), len(record["labels"]))
+        return LabelsPrediction(ids, tuple(record["labels"]), probability)
     if record["kind"] == "survival":
         risk = np.asarray(record["risk"], dtype=np.float64)
         return SurvivalPrediction(ids, risk, np.empty(0), np.empty((len(ids), 0)), record["unit"])

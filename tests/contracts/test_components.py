@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from fusiondx.core.batch import Items, Truth
 from fusiondx.core.components import BagShape, ExtractingSpec, ImageShape, RawImages, Settled, Shape, TableShape
-from fusiondx.core.targets import Classes, Number, Survival, TargetValues
+from fusiondx.core.targets import Classes, Labels, Number, Survival, TargetValues
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders import AnyEncoder
 from fusiondx.fusion import AnyFusion
-from fusiondx.heads import AnyHead
+from fusiondx.heads import AnyHead, Diagnosis, MultiLabel, Regression
 from fusiondx.network import drop_modalities
 
 DIM = 8
@@ -47,7 +47,14 @@ def seen_as(spec: Any, kind: str) -> str:
 
 ENCODERS = [pytest.param(s, seen_as(s, kind), id=f"{s.kind}-{kind}") for s in members(AnyEncoder) for kind in s.accepts]
 FUSIONS = [pytest.param(s, id=s.kind) for s in members(AnyFusion)]
+OTHER_HEADS = [
+    Diagnosis(weights="balanced", focal=2.0, smoothing=0.1),
+    MultiLabel(balanced=True),
+    Regression(loss="absolute"),
+    Regression(loss="huber"),
+]
 HEADS = [pytest.param(s, id=s.kind) for s in members(AnyHead)]
+HEADS += [pytest.param(s, id=f"{s.kind}-{n}") for n, s in enumerate(OTHER_HEADS)]
 
 
 def items(kind: str, owners: list[int], patients: int, seed: int = 0) -> Items:
@@ -207,8 +214,18 @@ class TestFusion:
 
 N = 12
 RANDOM = np.random.default_rng(0)
+GRADES = ("low", "middle", "high")
+TOLD = np.arange(3 * N).reshape(N, 3) % 4 > 0
 TARGETS = {
-    "classes": TargetValues(Classes("c"), {"label": np.arange(N) % 3}, np.arange(N) != 5, ("low", "middle", "high")),
+    "classes": TargetValues(
+        Classes("c", classes=GRADES, ordered=True), {"label": np.arange(N) % 3}, np.arange(N) != 5, GRADES
+    ),
+    "labels": TargetValues(
+        Labels(("a", "b", "c")),
+        {"label": RANDOM.integers(0, 2, (N, 3)), "told": TOLD},
+        np.arange(N) != 5,
+        ("a", "b", "c"),
+    ),
     "survival": TargetValues(
         Survival("t", "e"), {"time": RANDOM.uniform(1, 9, N).round(), "event": np.arange(N) % 2}, np.arange(N) != 5
     ),
@@ -273,6 +290,19 @@ class TestHead:
         assert frame.index.tolist() == ids.tolist()
         assert frame.select_dtypes("number").notna().all().all()
 
+    @pytest.mark.parametrize("size", [1e-30, 1e4, 1e15])
+    def test_answers_of_any_size_give_a_finite_loss_and_gradient(self, spec: Any, size: float) -> None:
+        values = TARGETS[spec.answers]
+        head = built(spec, values, DIM).eval()
+        width = head(torch.randn(N, 1, DIM)).shape[-1]
+        spread = torch.linspace(-size, size, N * width).reshape(N, width)
+        for answers in (spread, spread.flip(0), torch.zeros(N, width)):
+            asked = answers.clone().requires_grad_()
+            loss = head.loss(asked, truth(values))
+            (gradient,) = torch.autograd.grad(loss, asked)
+            assert torch.isfinite(loss)
+            assert torch.isfinite(gradient).all()
+
     def test_survives_json(self, spec: Any) -> None:
         adapter = TypeAdapter(AnyHead)
         assert adapter.validate_json(adapter.dump_json(spec)) == spec
@@ -280,12 +310,11 @@ class TestHead:
 
 def test_probabilities_are_refused_by_the_diagnosis_loss() -> None:
     from fusiondx.errors import ConfigError
-    from fusiondx.heads.diagnosis import cross_entropy
 
-    logits, label = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
-    assert torch.isfinite(cross_entropy(logits, label))
+    head, logits = built(Diagnosis(), TARGETS["classes"], DIM), torch.randn(N, 3)
+    assert torch.isfinite(head.loss(logits, truth(TARGETS["classes"])))
     with pytest.raises(ConfigError, match="probabilities"):
-        cross_entropy(logits.softmax(dim=1), label)
+        head.loss(logits.softmax(dim=1), truth(TARGETS["classes"]))
 
 
 def test_modality_dropout_never_takes_the_last_modality() -> None:

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from fusiondx.core.predictions import ClassPrediction, MaskPrediction, NumberPrediction, SurvivalPrediction
-from fusiondx.core.targets import Classes, Masks, Number, Survival, TargetValues
+from fusiondx.core.predictions import (
+    ClassPrediction,
+    LabelsPrediction,
+    MaskPrediction,
+    NumberPrediction,
+    SurvivalPrediction,
+)
+from fusiondx.core.targets import Classes, Labels, Masks, Number, Survival, TargetValues
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.evaluation.estimate import Estimate, Undefined
 from fusiondx.evaluation.metrics import METRICS, metrics_for, primary_metric
@@ -167,6 +173,12 @@ def test_score_one_is_higher_for_better():
 def test_every_metric_named_is_given_and_no_other(folds):
     parts = {
         ClassPrediction: folds[0],
+        LabelsPrediction: (
+            LabelsPrediction(names(3), ("a",), np.arange(3.0)[:, None] / 3),
+            TargetValues(
+                Labels(("a",)), {"label": np.eye(3, 1), "told": np.ones((3, 1), bool)}, np.ones(3, bool), ("a",)
+            ),
+        ),
         SurvivalPrediction: prognosis(names(3), np.arange(3.0), np.arange(3.0), np.ones(3)),
         NumberPrediction: number(names(3), np.arange(3.0), np.arange(3.0)),
         MaskPrediction: (
@@ -177,7 +189,7 @@ def test_every_metric_named_is_given_and_no_other(folds):
     given = [outcome.metric for part in parts.values() for outcome in score([part], replicates=2)]
     assert given == list(METRICS)
     primary = [primary_metric(about) for about in (*parts, *(truth for _, truth in parts.values()))]
-    assert primary == ["auroc", "c_index", "mse", "dice"] * 2
+    assert primary == ["auroc", "macro_auroc", "c_index", "mse", "dice"] * 2
 
 
 def test_what_does_not_fit_is_refused(folds):
