@@ -39,9 +39,17 @@ if TYPE_CHECKING:
     from fusiondx.encoders import UNet as UNet
     from fusiondx.errors import FusionDxError as FusionDxError
     from fusiondx.errors import FusionDxWarning as FusionDxWarning
+    from fusiondx.fusion import Attention as Attention
+    from fusiondx.fusion import Bottleneck as Bottleneck
+    from fusiondx.fusion import CoAttention as CoAttention
     from fusiondx.fusion import Concat as Concat
+    from fusiondx.fusion import Experts as Experts
     from fusiondx.fusion import Gated as Gated
+    from fusiondx.fusion import Kronecker as Kronecker
+    from fusiondx.fusion import LowRank as LowRank
     from fusiondx.fusion import Mean as Mean
+    from fusiondx.fusion import Product as Product
+    from fusiondx.fusion import Weighted as Weighted
     from fusiondx.heads import Corn as Corn
     from fusiondx.heads import Cox as Cox
     from fusiondx.heads import Diagnosis as Diagnosis
@@ -83,7 +91,19 @@ _HOMES = {
         "UNet",
     ),
     "fusiondx.errors": ("FusionDxError", "FusionDxWarning"),
-    "fusiondx.fusion": ("Concat", "Gated", "Mean"),
+    "fusiondx.fusion": (
+        "Attention",
+        "Bottleneck",
+        "CoAttention",
+        "Concat",
+        "Experts",
+        "Gated",
+        "Kronecker",
+        "LowRank",
+        "Mean",
+        "Product",
+        "Weighted",
+    ),
     "fusiondx.heads": ("Corn", "Cox", "Diagnosis", "MultiLabel", "Ordinal", "Regression"),
     "fusiondx.model": ("FusionModel",),
     "fusiondx.reporting.report": ("Report",),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy.typing as npt
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -154,6 +155,49 @@ class Fusion(nn.Module, ABC):
         self, answers: Float[Tensor, "batch opinions outputs"], mask: Bool[Tensor, "batch opinions"]
     ) -> Float[Tensor, "batch outputs"]:
         """One answer per patient from the answers to its opinions."""
+
+
+class EarlyFusion(Fusion):
+    """One opinion per patient, formed from all modalities at once; the answer to it is the answer."""
+
+    @abstractmethod
+    def fuse(self, tokens: Mapping[str, Tokens]) -> Float[Tensor, "batch dim"]:
+        """The opinion on each patient, also on one with no tokens at all."""
+
+    def forward(self, tokens: Mapping[str, Tokens]) -> Tokens:
+        return Tokens.full(self.fuse(tokens).unsqueeze(1))
+
+    def decide(
+        self, answers: Float[Tensor, "batch opinions outputs"], mask: Bool[Tensor, "batch opinions"]
+    ) -> Float[Tensor, "batch outputs"]:
+        return answers[:, 0]
+
+
+class LateFusion(Fusion):
+    """One opinion per modality, its mean token; `decide` combines the answers to them.
+
+    Opinions come in the order of `names`. The last one is of nothing, learnt, and counts where a patient has no other.
+    """
+
+    def __init__(self, names: tuple[str, ...], dim: int) -> None:
+        super().__init__()
+        self.names = names
+        self.nothing = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, tokens: Mapping[str, Tokens]) -> Tokens:
+        opinions = torch.stack([tokens[name].mean() for name in self.names], dim=1)
+        mask = torch.stack([tokens[name].present for name in self.names], dim=1)
+        nothing = self.nothing.expand(len(mask), 1, -1)
+        return Tokens(torch.cat([opinions, nothing], dim=1), torch.cat([mask, ~mask.any(dim=1, keepdim=True)], dim=1))
+
+
+@runtime_checkable
+class Attending(Protocol):
+    """A fusion that tells where it looked."""
+
+    attention: Mapping[str, Tensor]
+    """From the last forward pass, by modality: how much each query looked at each token, mean over attention heads,
+    of shape ``(batch, queries, tokens)``; zero at masked positions. Without gradient; not saved."""
 
 
 class Head(nn.Module, ABC):

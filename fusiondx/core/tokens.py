@@ -25,12 +25,21 @@ class Tokens:
         """Which patients have at least one token."""
         return self.mask.any(dim=1)
 
+    @property
+    def kept(self) -> Float[Tensor, "batch tokens dim"]:
+        """The values, with zeros at masked positions."""
+        # torch.where, not multiplication: a masked position may hold anything, NaN included
+        return torch.where(self.mask.unsqueeze(-1), self.values, torch.zeros_like(self.values))
+
     def mean(self) -> Float[Tensor, "batch dim"]:
         """The mean token of each patient; zeros for a patient with none."""
         weights = self.mask.unsqueeze(-1).to(self.values.dtype)
-        # torch.where, not multiplication: a masked position may hold anything, NaN included
-        kept = torch.where(self.mask.unsqueeze(-1), self.values, torch.zeros_like(self.values))
-        return kept.sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+        return self.kept.sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+    @staticmethod
+    def full(values: Float[Tensor, "batch tokens dim"]) -> Tokens:
+        """Tokens that every patient has."""
+        return Tokens(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
 
     @staticmethod
     def join(sets: Sequence[Tokens]) -> Tokens:

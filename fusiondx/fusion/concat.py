@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from fusiondx.core.components import Fusion
+from fusiondx.core.components import EarlyFusion, Fusion
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
 
@@ -29,7 +29,7 @@ class Concat(Spec):
         return ConcatFusion(self, names, dim)
 
 
-class ConcatFusion(Fusion):
+class ConcatFusion(EarlyFusion):
     def __init__(self, spec: Concat, names: tuple[str, ...], dim: int) -> None:
         super().__init__()
         self.names = names
@@ -42,15 +42,9 @@ class ConcatFusion(Fusion):
             nn.Linear(dim, dim),
         )
 
-    def forward(self, tokens: Mapping[str, Tokens]) -> Tokens:
+    def fuse(self, tokens: Mapping[str, Tokens]) -> Float[Tensor, "batch dim"]:
         parts = [
             torch.where(tokens[name].present.unsqueeze(1), tokens[name].mean(), self.absent[name])
             for name in self.names
         ]
-        opinion = self.mix(torch.cat(parts, dim=1)).unsqueeze(1)
-        return Tokens(opinion, torch.ones(opinion.shape[:2], dtype=torch.bool, device=opinion.device))
-
-    def decide(
-        self, answers: Float[Tensor, "batch opinions outputs"], mask: Bool[Tensor, "batch opinions"]
-    ) -> Float[Tensor, "batch outputs"]:
-        return answers[:, 0]
+        return torch.as_tensor(self.mix(torch.cat(parts, dim=1)))

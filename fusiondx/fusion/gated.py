@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from fusiondx.core.components import Fusion
+from fusiondx.core.components import EarlyFusion, Fusion
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
 
@@ -29,7 +29,7 @@ class Gated(Spec):
         return GatedFusion(self, names, dim)
 
 
-class GatedFusion(Fusion):
+class GatedFusion(EarlyFusion):
     def __init__(self, spec: Gated, names: tuple[str, ...], dim: int) -> None:
         super().__init__()
         self.names = names
@@ -38,17 +38,11 @@ class GatedFusion(Fusion):
             nn.Linear(len(names) * dim, dim), nn.GELU(), nn.Dropout(spec.dropout), nn.Linear(dim, len(names) * dim)
         )
 
-    def forward(self, tokens: Mapping[str, Tokens]) -> Tokens:
+    def fuse(self, tokens: Mapping[str, Tokens]) -> Float[Tensor, "batch dim"]:
         means = {name: tokens[name].mean() for name in self.names}
         present = torch.stack([tokens[name].present for name in self.names], dim=1).unsqueeze(-1)
         values = torch.stack([torch.tanh(self.values[name](means[name])) for name in self.names], dim=1)
         scores = self.gates(torch.cat(list(means.values()), dim=1)).view(values.shape)
         # absent modalities get weight zero; a patient with nothing keeps the zero opinion, never NaN
         weights = torch.softmax(scores.masked_fill(~present, torch.finfo(scores.dtype).min), dim=1) * present
-        opinion = (weights * values).sum(dim=1, keepdim=True)
-        return Tokens(opinion, torch.ones(opinion.shape[:2], dtype=torch.bool, device=opinion.device))
-
-    def decide(
-        self, answers: Float[Tensor, "batch opinions outputs"], mask: Bool[Tensor, "batch opinions"]
-    ) -> Float[Tensor, "batch outputs"]:
-        return answers[:, 0]
+        return (weights * values).sum(dim=1)
