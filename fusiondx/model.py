@@ -49,7 +49,9 @@ class FusionModel(BaseEstimator):
     encoders:
         Spec or its name by modality name. Modalities left out get the default of their kind.
     fusion:
-        Spec or its name: ``concat`` and ``gated`` are early, ``mean`` is late.
+        Spec or its name. Early, where the decision sees all modalities: ``concat``, ``gated``, ``kronecker``,
+        ``low_rank``, ``attention``, ``coattention``, ``bottleneck``, ``experts``. Late, where each modality decides and
+        decisions are combined: ``mean``, ``weighted``, ``product``.
     heads:
         Spec or its name by target name. Targets left out get the default of their kind.
     dim:
