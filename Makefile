@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FUSIONDX_DATA ?= $(abspath ../shared/data)
 export FUSIONDX_DATA
 
-.PHONY: all demo test test-slow check experiments benchmarks clean
+.PHONY: all demo test test-slow check experiments tables benchmarks clean
 
 all: check test demo
 
@@ -30,15 +30,25 @@ check: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-EXPERIMENTS := glioma/survival glioma/idh1 nsclc_ct/survival nsclc_ct/l1_to_l2 nsclc_ct/l2_to_l1 derm7pt/melanoma
+ENCODERS := glioma/encoders_clinical glioma/encoders_omics nsclc_ct/encoders derm7pt/encoders
+EXPERIMENTS := glioma/survival glioma/idh1 glioma/segmentation nsclc_ct/survival nsclc_ct/l1_to_l2 nsclc_ct/l2_to_l1 \
+	derm7pt/melanoma $(ENCODERS)
 
-experiments: $(addprefix runs/,$(EXPERIMENTS))
+experiments: $(addprefix runs/,$(EXPERIMENTS)) runs/derm7pt/bags
 
 runs/%: configs/%.yaml $(VENV)/installed
 	$(BIN)/fusiondx run $< --data $(FUSIONDX_DATA)/$(firstword $(subst /, ,$*)) --out $@ --overwrite
 
+runs/derm7pt/bags: configs/derm7pt/bags.yaml $(VENV)/installed
+	$(BIN)/python configs/derm7pt/patches.py $(FUSIONDX_DATA)/derm7pt runs/patches
+	$(BIN)/fusiondx run $< --data runs/patches --out $@ --overwrite
+
+tables: $(addprefix runs/,$(ENCODERS)) runs/derm7pt/bags
+	$(BIN)/python docs/encoders.py runs
+
 benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/fit_throughput.py
+	$(BIN)/python benchmarks/inference_throughput.py
 	$(BIN)/python benchmarks/image_cache.py
 	$(BIN)/python benchmarks/embed_once.py
 

@@ -182,11 +182,13 @@ class FusionModel(BaseEstimator):
         heads: Mapping[str, HeadSpec],
         targets: Mapping[str, TargetValues],
     ) -> Network:
+        training = self.training or Training()
         return Network(
             {name: spec.build(shape_of(self.preparations_[name]), self.dim) for name, spec in encoders.items()},
             fusion.build(tuple(encoders), self.dim),
             {name: spec.build(targets[name], self.dim) for name, spec in heads.items()},
-            (self.training or Training()).modality_dropout,
+            training.modality_dropout,
+            autocast=training.precision == "bfloat16",
         )
 
     # -- predicting ---------------------------------------------------------------------------------------------

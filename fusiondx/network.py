@@ -18,13 +18,19 @@ class Network(nn.Module):
     """Answers every question about every patient of a batch."""
 
     def __init__(
-        self, encoders: Mapping[str, Encoder], fusion: Fusion, heads: Mapping[str, Head], modality_dropout: float
+        self,
+        encoders: Mapping[str, Encoder],
+        fusion: Fusion,
+        heads: Mapping[str, Head],
+        modality_dropout: float,
+        autocast: bool = False,
     ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(dict(encoders))
         self.fusion = fusion
         self.heads = nn.ModuleDict(dict(heads))
         self.modality_dropout = modality_dropout
+        self.autocast = autocast
 
     def prime(self, everyone: Callable[[str], Items]) -> None:
         """Let encoders fit what training does not reach, on a modality's items of all training patients."""
@@ -35,8 +41,19 @@ class Network(nn.Module):
     def opinions(self, batch: Batch) -> Tokens:
         """What the fusion makes of the modalities each patient has."""
         inputs = drop_modalities(batch.inputs, self.modality_dropout) if self.training else batch.inputs
-        opinions: Tokens = self.fusion({name: encoder(inputs[name]) for name, encoder in self.encoders.items()})
+        opinions: Tokens = self.fusion({name: self.tokens(name, inputs[name]) for name in self.encoders})
         return opinions
+
+    def tokens(self, name: str, items: Items) -> Tokens:
+        """What one modality's encoder makes of its items; while training with autocast, pixels in bfloat16."""
+        pixels = items.fields.get("pixels")
+        if pixels is None or not (self.autocast and self.training):
+            found: Tokens = self.encoders[name](items)
+            return found
+        # not the fusion or the heads: of three digits, many patients would share a risk
+        with torch.autocast(pixels.device.type, torch.bfloat16):
+            found = self.encoders[name](items)
+        return Tokens(found.values.float(), found.mask)
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, "batch outputs"]]:
         """One raw answer per patient, by target."""

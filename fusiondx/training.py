@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import pandas as pd
@@ -45,6 +45,8 @@ class Training(Spec):
     """Change training images at random. Images that are looked at once, by an encoder that does not train, stay."""
     augmentation: dict[str, Augmentation] = Field(default_factory=dict)
     """How, by modality; left out: the default of its kind."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of what image encoders compute while they train. bfloat16 is for graphics cards and processors that have it."""
     progress: bool | None = None
     """Show a progress bar; left out: on a terminal only."""
 

@@ -11,6 +11,7 @@ from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
+from fusiondx.encoders.convolution import channels_last
 from fusiondx.encoders.grid import Grid
 from fusiondx.errors import ConfigError
 
@@ -58,6 +59,7 @@ class AlexNetEncoder(Encoder):
             *(nn.Conv2d(c, d, 3, padding=1), nn.ReLU()),
             *(nn.Conv2d(d, e, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1)),
         )
+        channels_last(self.convolutions, flat=True)
         self.grid = Grid(shape.channels, e, dim, spec.grid, flat=True) if spec.grid > 1 else None
         if self.grid is not None:
             self.convolutions.apply(he)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import nn
 
@@ -13,7 +12,7 @@ from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
-from fusiondx.encoders.convolution import groups, halving
+from fusiondx.encoders.convolution import channels_last, groups, halving
 from fusiondx.encoders.grid import Grid
 from fusiondx.encoders.readout import Readout
 
@@ -42,17 +41,17 @@ class ConvNetEncoder(Encoder):
     def __init__(self, spec: ConvNet, shape: ImageShape, dim: int) -> None:
         super().__init__()
         flat = len(shape.size) == 2
-        self.layout = torch.channels_last if flat else torch.channels_last_3d
         widths = (shape.channels, *spec.channels)
         stages = [stage(wide, out, flat, first=i == 0) for i, (wide, out) in enumerate(pairwise(widths))]
-        self.stages = nn.ModuleList(stages).to(memory_format=self.layout)
+        self.stages = nn.ModuleList(stages)
+        channels_last(self.stages, flat)
         one = spec.grid == 1
         self.readout = Readout(shape.channels, sum(spec.channels), dim, spec.dropout) if one else None
         self.grid = None if one else Grid(shape.channels, spec.channels[-1], dim, spec.grid, flat)
 
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
-        maps = [pixels.contiguous(memory_format=self.layout)]
+        maps = [pixels]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
         if self.readout is not None:

@@ -12,6 +12,7 @@ from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
+from fusiondx.encoders.convolution import channels_last
 from fusiondx.encoders.grid import Grid
 
 CELLS = 4
@@ -47,6 +48,7 @@ class SmallCNNEncoder(Encoder):
         layers: list[nn.Module] = []
         for wide, out in pairwise((shape.channels, *spec.channels)):
             layers += [nn.Conv2d(wide, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
+        channels_last(nn.ModuleList(layers), flat=True)
         self.grid = Grid(shape.channels, spec.channels[-1], dim, spec.grid, flat=True) if spec.grid > 1 else None
         if self.grid is not None:
             self.body = nn.Sequential(*layers[:-1])

@@ -15,7 +15,7 @@ from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, ImageShape, Shape
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.tokens import Tokens
-from fusiondx.encoders.convolution import convolution, halving
+from fusiondx.encoders.convolution import channels_last, convolution, halving
 from fusiondx.encoders.grid import Grid
 from fusiondx.encoders.readout import Readout
 from fusiondx.encoders.segmenter import Segmenter
@@ -59,6 +59,7 @@ class UNetEncoder(Encoder):
             self.readout = Readout(shape.channels, widths[0] + widths[-1], dim, spec.dropout)
         self.segmenter = Segmenter(widths[0], dim, flat, spec.segmentation) if shape.segmented else None
         self.cost = torch.zeros(())
+        channels_last(self, flat)
 
     @property
     def segments(self) -> bool:

@@ -12,6 +12,7 @@ from fusiondx.core.batch import Items
 from fusiondx.core.components import Encoder, ImageShape
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders.batchnorm import through
+from fusiondx.encoders.convolution import channels_last
 from fusiondx.encoders.grid import Grid
 from fusiondx.encoders.readout import Readout
 from fusiondx.errors import ConfigError
@@ -25,6 +26,7 @@ class WholeMapEncoder(Encoder):
         self.body = body
         found = features(body, shape, name)
         flat = len(shape.size) == 2
+        channels_last(body, flat)
         self.readout = Readout(shape.channels, found, dim, dropout) if cells == 1 else None
         self.grid = Grid(shape.channels, found, dim, cells, flat) if cells > 1 else None
 

@@ -315,3 +315,31 @@ def test_networks_train_without_lightning_s_loader_sizes() -> None:
     history = train(model.networks_[0], QUICK.replace(epochs=2), batches, None)
     assert history["epoch"].tolist() == [0, 1]
     assert batches.passes == 2
+
+
+# -- precision ------------------------------------------------------------------------------------------------------
+
+
+def test_pixels_alone_are_learnt_in_bfloat16_where_asked(tmp_path: Path) -> None:
+    patients = fdx.Cohort.read(fdx.simulate(tmp_path, 24, missing=0, image_size=16)).select(["clinical", "image"])
+    seen: dict[str, set[tuple[bool, torch.dtype]]] = {"image": set(), "clinical": set()}
+
+    def watch(network: Any) -> None:
+        for name, layer in (("image", network.encoders["image"].body[0]), ("clinical", network.encoders["clinical"])):
+            layer.register_forward_hook(
+                lambda module, _, out, name=name: seen[name].add(
+                    (module.training, (out if isinstance(out, torch.Tensor) else out.values).dtype)
+                )
+            )
+
+    class Watched(fdx.FusionModel):
+        def _build(self, *args: Any) -> Any:
+            network = super()._build(*args)
+            watch(network)
+            return network
+
+    training = fdx.Training(epochs=1, validation=0.25, precision="bfloat16")
+    model = Watched({"image": "smallcnn"}, dim=8, training=training).fit(patients)
+    assert seen["image"] == {(True, torch.bfloat16), (False, torch.float32)}
+    assert seen["clinical"] == {(True, torch.float32), (False, torch.float32)}
+    assert all(p.dtype == torch.float32 for p in model.networks_[0].parameters())
