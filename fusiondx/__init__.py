@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusiondx.core.targets import Classes as Classes
+    from fusiondx.core.targets import CompetingRisks as CompetingRisks
     from fusiondx.core.targets import Labels as Labels
     from fusiondx.core.targets import Number as Number
     from fusiondx.core.targets import Survival as Survival
@@ -52,9 +53,12 @@ if TYPE_CHECKING:
     from fusiondx.fusion import Weighted as Weighted
     from fusiondx.heads import Corn as Corn
     from fusiondx.heads import Cox as Cox
+    from fusiondx.heads import DeepHit as DeepHit
     from fusiondx.heads import Diagnosis as Diagnosis
+    from fusiondx.heads import Hazards as Hazards
     from fusiondx.heads import MultiLabel as MultiLabel
     from fusiondx.heads import Ordinal as Ordinal
+    from fusiondx.heads import Piecewise as Piecewise
     from fusiondx.heads import Regression as Regression
     from fusiondx.model import FusionModel as FusionModel
     from fusiondx.reporting.report import Report as Report
@@ -63,7 +67,7 @@ if TYPE_CHECKING:
     from fusiondx.validation import evaluate as evaluate
 
 _HOMES = {
-    "fusiondx.core.targets": ("Classes", "Labels", "Number", "Survival"),
+    "fusiondx.core.targets": ("Classes", "CompetingRisks", "Labels", "Number", "Survival"),
     "fusiondx.data.augmentation": ("Augmentation",),
     "fusiondx.data.bags": ("Bag",),
     "fusiondx.data.cohort": ("Cohort",),
@@ -104,7 +108,17 @@ _HOMES = {
         "Product",
         "Weighted",
     ),
-    "fusiondx.heads": ("Corn", "Cox", "Diagnosis", "MultiLabel", "Ordinal", "Regression"),
+    "fusiondx.heads": (
+        "Corn",
+        "Cox",
+        "DeepHit",
+        "Diagnosis",
+        "Hazards",
+        "MultiLabel",
+        "Ordinal",
+        "Piecewise",
+        "Regression",
+    ),
     "fusiondx.model": ("FusionModel",),
     "fusiondx.reporting.report": ("Report",),
     "fusiondx.training": ("Training",),

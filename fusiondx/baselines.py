@@ -14,12 +14,13 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from fusiondx.core.predictions import (
     ClassPrediction,
+    CompetingPrediction,
     LabelsPrediction,
     NumberPrediction,
     Prediction,
     SurvivalPrediction,
 )
-from fusiondx.core.targets import Classes, Labels, Survival, TargetValues
+from fusiondx.core.targets import Classes, CompetingRisks, Labels, Survival, TargetValues
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.preprocess import TablePreparation, fit_table
 from fusiondx.data.tables import TableData
@@ -37,7 +38,8 @@ FOLDS = 5
 
 
 class ClinicalBaseline(BaseEstimator):
-    """Regularised regression on one table: logistic for classes and labels, Cox for survival, ridge for numbers.
+    """Regularised regression on one table: logistic for classes and labels, Cox for survival and for each of several
+    causes, ridge for numbers.
 
     The penalty is chosen by cross-validation among the training patients. Interface as `FusionModel`'s.
 
@@ -90,6 +92,8 @@ def fitted(inputs: Floats, truth: TargetValues) -> Answer:
         return logistic(inputs, truth)
     if isinstance(truth.spec, Labels):
         return logistic_per_label(inputs, truth)
+    if isinstance(truth.spec, CompetingRisks):
+        return cox_per_cause(inputs, truth)
     return cox(inputs, truth) if isinstance(truth.spec, Survival) else ridge(inputs, truth)
 
 
@@ -145,6 +149,35 @@ def cox(inputs: Floats, truth: TargetValues) -> Answer:
         return SurvivalPrediction(ids, risk, times, np.exp(-np.exp(risk[:, None]) * hazard[None, :]), unit)
 
     return answer
+
+
+def cox_per_cause(inputs: Floats, truth: TargetValues) -> Answer:
+    """A hazard for each cause, to which the other causes are censoring; together they give the incidence of each."""
+    assert isinstance(truth.spec, CompetingRisks)
+    time, causes, unit = truth.fields["time"], truth.classes, truth.spec.unit
+    events = [truth.of_cause(name).fields["event"] for name in causes]
+    betas = [fit_cox(inputs, time, e, best_penalty(inputs, time, e)) if e.any() else None for e in events]
+    times = np.unique(time[truth.fields["event"] > 0])
+    steps = np.zeros((len(causes), len(times)))
+    for k, beta in enumerate(betas):
+        if beta is not None:
+            at, hazard = breslow(inputs @ beta, time, events[k])
+            steps[k, np.searchsorted(times, at)] = np.diff(hazard, prepend=0.0)
+
+    def answer(x: Floats, ids: npt.NDArray[Any]) -> Prediction:
+        ratio = np.stack([np.ones(len(x)) if beta is None else np.exp(x @ beta) for beta in betas], axis=1)
+        return CompetingPrediction.of_incidence(ids, causes, times, incidence(ratio[:, :, None] * steps), unit)
+
+    return answer
+
+
+def incidence(steps: Floats) -> Floats:
+    """The chance to have met each cause by each time, from the steps of their cumulative hazards: all of shape
+    ``(patients, causes, times)``."""
+    total = steps.sum(axis=1, keepdims=True)
+    before = np.exp(-np.cumsum(total, axis=2) + total)  # free of any event just before each time
+    share = np.divide(steps, total, out=np.zeros_like(steps), where=total > 0)
+    return np.asarray(np.cumsum(before * -np.expm1(-total) * share, axis=2))
 
 
 def best_penalty(inputs: Floats, time: Floats, event: Floats) -> float:

@@ -16,10 +16,19 @@ from torch import nn
 
 from fusiondx import choices, saving
 from fusiondx.admission import SHAPES, check_cohort, check_learnable, check_readable, prepare, refuse_unknown
-from fusiondx.core.components import EncoderSpec, FusionSpec, HeadSpec, RawImages, Segmenting, Settled
+from fusiondx.core.components import (
+    EncoderSpec,
+    FusionSpec,
+    Head,
+    HeadSpec,
+    RawImages,
+    Segmenting,
+    Settled,
+    Stratified,
+)
 from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.spec import Spec
-from fusiondx.core.targets import Masks, TargetValues
+from fusiondx.core.targets import Cause, Masks, TargetValues
 from fusiondx.data.augmentation import Augmentation, augmentations
 from fusiondx.data.batches import Batches, Prepared, shape_of
 from fusiondx.data.cohort import Cohort
@@ -196,10 +205,11 @@ class FusionModel(BaseEstimator):
     def predict(self, cohort: Cohort) -> dict[str, Prediction]:
         """Predictions by target name, for every patient, whatever modalities they lack.
 
-        Raises `NotFittedError` before `fit`, `DataError` when a table lacks columns the model was trained on.
+        Raises `NotFittedError` before `fit`, `DataError` when a table lacks columns the model was trained on or the
+        patient table lacks the column of strata.
         """
         answers = self._answers(self._batches(cohort))
-        return {name: head.predict(answers[name], cohort.ids) for name, head in self.networks_[0].named_heads()}
+        return {name: said_by(head, answers[name], cohort) for name, head in self.networks_[0].named_heads()}
 
     def predict_proba(self, cohort: Cohort, target: str | None = None) -> npt.NDArray[np.floating[Any]]:
         """Class probabilities, shape ``(patients, classes)``, of the only diagnosis or of `target`."""
@@ -208,7 +218,8 @@ class FusionModel(BaseEstimator):
         return prediction.probability
 
     def predict_risk(self, cohort: Cohort, target: str | None = None) -> npt.NDArray[np.floating[Any]]:
-        """Log hazards, shape ``(patients,)``, of the only prognosis or of `target`; higher is worse."""
+        """Risk scores, shape ``(patients,)``, of the only prognosis or of `target`; higher is worse. See
+        `SurvivalPrediction.risk`."""
         return self._survival(cohort, target).risk
 
     def predict_survival(
@@ -323,7 +334,7 @@ class FusionModel(BaseEstimator):
             targets={
                 name: saving.Question(t.spec, t.classes)
                 for name, t in self.targets_.items()
-                if not isinstance(t.spec, Masks)  # which nobody asks for
+                if not isinstance(t.spec, Masks | Cause)  # which nobody asks for
             },
             history=clean_history(self.history_),
             extracted={name: extractor.images for name, extractor in self.extractors_.items()},
@@ -385,6 +396,13 @@ class FusionModel(BaseEstimator):
         return tags
 
 
+def said_by(head: Head, answers: npt.NDArray[Any], cohort: Cohort) -> Prediction:
+    """The prediction that answers about these patients stand for."""
+    if isinstance(head, Stratified) and head.stratum_column is not None:
+        return head.predict_within(answers, cohort.ids, cohort.categories(head.stratum_column))
+    return head.predict(answers, cohort.ids)
+
+
 def drawn_by(networks: Sequence[Network], name: str, batches: Batches, ids: npt.NDArray[Any]) -> Segmentation:
     """The tumours that networks, on average, see in one modality; in evaluation mode, without gradients."""
     patient, probability, truth, masked, seen = [], [], [], [], 0
@@ -435,6 +453,7 @@ def no_values(spec: Any, classes: tuple[str, ...]) -> TargetValues:
         "classes": {"label": (0,)},
         "labels": {"label": (0, len(classes)), "told": (0, len(classes))},
         "survival": {"time": (0,), "event": (0,)},
+        "competing": {"time": (0,), "event": (0,)},
         "number": {"value": (0,)},
     }
     fields = {name: np.zeros(shape) for name, shape in shapes[spec.kind].items()}

@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from fusiondx.baselines import ClinicalBaseline
-from fusiondx.core.predictions import LabelsPrediction, Prediction, SurvivalPrediction
+from fusiondx.core.predictions import CompetingPrediction, LabelsPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.tables import Table
@@ -34,6 +34,8 @@ CLASSICAL = {
     "classes": "logistic regression",
     "labels": "logistic regression",
     "survival": "Cox regression",
+    "competing": "Cox regression per cause",
+    "cause": "Cox regression per cause",
     "number": "ridge regression",
 }
 
@@ -103,8 +105,11 @@ class Contender:
 
 
 def judged(target: str, prediction: Prediction, truth: TargetValues) -> Iterator[tuple[str, Part]]:
-    """A prediction beside the truth; of several labels also each on its own."""
+    """A prediction beside the truth; of several labels or causes also each on its own."""
     yield target, (prediction, truth)
+    if isinstance(prediction, CompetingPrediction):
+        for cause in prediction.causes:
+            yield f"{target}: {cause}", (prediction.of_cause(cause), truth.of_cause(cause))
     if isinstance(prediction, LabelsPrediction):
         for label in prediction.labels:
             yield f"{target}: {label}", (prediction.of_label(label), truth.of_label(label))

@@ -224,6 +224,17 @@ class Settled(Protocol):
         """Fit it, after training, on the training patients; results live in buffers, saved with the weights."""
 
 
+@runtime_checkable
+class Stratified(Protocol):
+    """A head whose predictions may depend on a group that each patient belongs to."""
+
+    stratum_column: str | None
+    """The column of the patient table that names the group; None where there are no groups."""
+
+    def predict_within(self, answers: Array, ids: npt.NDArray[Any], strata: Array) -> Prediction:
+        """As `Head.predict`, for patients of these groups, by name; blank where unknown."""
+
+
 class EncoderSpec(Protocol):
     """Settings of an encoder; `accepts` names the kinds of shape it reads."""
 

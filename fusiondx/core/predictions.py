@@ -46,6 +46,14 @@ class Prediction(ABC):
         return self.take(index)
 
 
+def finite_times(times: npt.ArrayLike) -> Floats:
+    """Times to ask for. Raises `DataError` for a negative or infinite one."""
+    at = np.asarray(times, dtype=np.float64)
+    if not np.isfinite(at).all() or (at < 0).any():
+        raise DataError("Survival was asked for at a negative or infinite time. Give finite times >= 0.")
+    return at
+
+
 @dataclass(frozen=True)
 class ClassPrediction(Prediction):
     """A diagnosis: the probability of each class."""
@@ -90,7 +98,8 @@ class SurvivalPrediction(Prediction):
     """A prognosis: a risk score to rank patients by, and each patient's survival curve."""
 
     risk: Floats
-    """Log hazard relative to the average training patient; higher is worse. Shape ``(patients,)``."""
+    """Log hazard relative to the average training patient; higher is worse. Where hazards need not be proportional, the
+    log of the cumulative hazard averaged over follow-up, which is the same where they are. Shape ``(patients,)``."""
     times: Floats
     """Times at which the curves step, ascending, in `unit`. Shape ``(times,)``."""
     curves: Floats
@@ -104,9 +113,7 @@ class SurvivalPrediction(Prediction):
         Curves are step functions: 1 before the first step, flat after the last. Raises `DataError` for a negative
         or infinite time.
         """
-        at = np.asarray(times, dtype=np.float64)
-        if not np.isfinite(at).all() or (at < 0).any():
-            raise DataError("Survival was asked for at a negative or infinite time. Give finite times >= 0.")
+        at = finite_times(times)
         step = np.searchsorted(self.times, at, side="right")
         return np.asarray(np.concatenate([np.ones((len(self), 1)), self.curves], axis=1)[:, step])
 
@@ -120,6 +127,57 @@ class SurvivalPrediction(Prediction):
             {"risk": self.risk, f"median_{self.unit}": self.median()},
             index=pd.Index(self.ids, name="patient_id"),
         )
+
+
+@dataclass(frozen=True)
+class CompetingPrediction(Prediction):
+    """A prognosis with several causes: the probability to have met each of them by each time."""
+
+    causes: tuple[str, ...]
+    risk: Floats
+    """To rank patients by, cause by cause: the time expected to be lost to it within the last of `times` (Andersen
+    2013), in `unit`. Shape ``(patients, causes)``."""
+    times: Floats
+    """Ascending, in `unit`. Shape ``(times,)``."""
+    incidence: Floats
+    """Probability that the cause comes first, and does so by each of `times`. Shape ``(patients, causes, times)``."""
+    unit: str = "months"
+    per_patient: ClassVar[tuple[str, ...]] = ("risk", "incidence")
+
+    @classmethod
+    def of_incidence(cls, ids: Strings, causes: tuple[str, ...], times: Floats, incidence: Floats, unit: str) -> Self:
+        """With the time lost worked out."""
+        lost = incidence[:, :, :-1] @ np.diff(times)
+        return cls(ids, causes, np.asarray(lost), times, incidence, unit)
+
+    def of_cause(self, name: str) -> CausePrediction:
+        """One cause on its own."""
+        return CausePrediction(self.ids, self.risk[:, self.causes.index(name)], self.unit)
+
+    def cumulative_incidence(self, cause: str, times: npt.ArrayLike) -> Floats:
+        """Probability to have met `cause` by each of `times`, ``(patients, len(times))``; a step function as
+        `SurvivalPrediction.survival`, with the same errors."""
+        at = finite_times(times)
+        curves = self.incidence[:, self.causes.index(cause)]
+        step = np.searchsorted(self.times, at, side="right")
+        return np.asarray(np.concatenate([np.zeros((len(self), 1)), curves], axis=1)[:, step])
+
+    def to_frame(self) -> pd.DataFrame:
+        lost = {f"{self.unit}_lost[{cause}]": self.risk[:, k] for k, cause in enumerate(self.causes)}
+        return pd.DataFrame(lost, index=pd.Index(self.ids, name="patient_id"))
+
+
+@dataclass(frozen=True)
+class CausePrediction(Prediction):
+    """One of several competing causes: a score to rank patients by."""
+
+    risk: Floats
+    """Time expected to be lost to the cause, in `unit`. Shape ``(patients,)``."""
+    unit: str = "months"
+    per_patient: ClassVar[tuple[str, ...]] = ("risk",)
+
+    def to_frame(self) -> pd.DataFrame:
+        return pd.DataFrame({f"{self.unit}_lost": self.risk}, index=pd.Index(self.ids, name="patient_id"))
 
 
 @dataclass(frozen=True)

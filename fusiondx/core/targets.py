@@ -54,14 +54,43 @@ class Labels(Spec):
         return self
 
 
+Unit = Literal["days", "weeks", "months", "years"]
+
+
 @spec
 class Survival(Spec):
-    """A prognosis: `time` until death or relapse, or until last seen; `event` is 1 when it happened."""
+    """A prognosis: `time` until death or relapse, or until last seen; `event` is 1 when it happened.
+
+    `strata` names a column of the patient table, such as the hospital, whose groups may have hazards of different
+    shapes: a Cox head then compares patients within groups only (Kalbfleisch & Prentice 1980).
+    """
 
     time: str
     event: str
-    unit: Literal["days", "weeks", "months", "years"] = "months"
+    unit: Unit = "months"
+    strata: str | None = None
     kind: Literal["survival"] = "survival"
+
+
+@spec
+class CompetingRisks(Spec):
+    """A prognosis with several causes, of which the first to happen rules the others out.
+
+    `time` is until that, or until last seen; `event` is 0 for the latter, else the number, from 1, of the cause among
+    `causes`.
+    """
+
+    time: str
+    event: str
+    causes: tuple[str, ...] = Field(min_length=1)
+    unit: Unit = "months"
+    kind: Literal["competing"] = "competing"
+
+    @model_validator(mode="after")
+    def _causes_differ(self) -> Self:
+        if len(set(self.causes)) < len(self.causes):
+            raise ValueError("a cause is named more than once")
+        return self
 
 
 @spec
@@ -81,7 +110,16 @@ class Masks(Spec):
     kind: Literal["mask"] = "mask"
 
 
-AnyTarget = Classes | Labels | Survival | Number
+@spec
+class Cause(Spec):
+    """One of several competing causes; not asked for as a target, but judged as one."""
+
+    cause: str
+    unit: Unit = "months"
+    kind: Literal["cause"] = "cause"
+
+
+AnyTarget = Classes | Labels | Survival | CompetingRisks | Number
 """What may be asked of a patient."""
 TargetSpec = Annotated[AnyTarget, Field(discriminator="kind")]
 
@@ -91,17 +129,18 @@ class TargetValues:
     """The true values of one target for an ordered set of patients.
 
     `fields` holds arrays of shape ``(patients,)``: ``label`` (integer index into `classes`) for a diagnosis,
-    ``time`` and ``event`` (0/1) for a prognosis, ``value`` for a number or for the size of a mask in pixels. For labels
+    ``time`` and ``event`` (0/1, or the number of the cause) for a prognosis, with strata also ``stratum`` (index into
+    `classes`), ``value`` for a number or for the size of a mask in pixels. For labels
     they are of shape ``(patients, labels)``: ``label`` (0/1), and ``told``, whether it is known. Entries where `known`,
     or ``told``, is False mean nothing.
     """
 
-    spec: AnyTarget | Masks
+    spec: AnyTarget | Masks | Cause
     fields: Mapping[str, Array]
     known: npt.NDArray[np.bool_]
     """Whether anything is known of the patient. Shape ``(patients,)``."""
     classes: tuple[str, ...] = ()
-    """Names of the classes, or of the labels."""
+    """Names of the classes, of the labels, of the strata or of the causes."""
 
     def __len__(self) -> int:
         return len(self.known)
@@ -111,15 +150,15 @@ class TargetValues:
 
     @property
     def strata(self) -> npt.NDArray[np.int64]:
-        """A label to stratify splits by: the class, the rarest label a patient has, the event, or the third of a
-        number; -1 where unknown."""
+        """A label to stratify splits by: the class, the rarest label a patient has, the event or its cause, or the
+        third of a number; -1 where unknown."""
         if isinstance(self.spec, Classes):
             label = self.fields["label"].astype(np.int64)
         elif isinstance(self.spec, Labels):
             has = (self.fields["label"] == 1) & self.fields["told"]
             rarest = np.argsort(has.sum(axis=0), kind="stable")
             label = np.where(has.any(axis=1), 1 + has[:, rarest].argmax(axis=1), 0)
-        elif isinstance(self.spec, Survival):
+        elif isinstance(self.spec, Survival | CompetingRisks | Cause):
             label = self.fields["event"].astype(np.int64)
         else:
             value = self.fields["value"]
@@ -132,3 +171,9 @@ class TargetValues:
         at = self.classes.index(name)
         spec = Classes(column=name, classes=("no", "yes"))
         return TargetValues(spec, {"label": self.fields["label"][:, at]}, self.fields["told"][:, at], ("no", "yes"))
+
+    def of_cause(self, name: str) -> TargetValues:
+        """One of several causes on its own: whoever met another is censored then."""
+        assert isinstance(self.spec, CompetingRisks)
+        event = (self.fields["event"] == 1 + self.classes.index(name)).astype(np.int64)
+        return TargetValues(Cause(name, self.spec.unit), {"time": self.fields["time"], "event": event}, self.known)

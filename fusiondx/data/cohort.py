@@ -192,13 +192,19 @@ class Cohort:
         """A target's values (the first target's) as scikit-learn expects them.
 
         Classes as text, blank where unknown; numbers, NaN where unknown; labels as 1 and 0, a column each, NaN where
-        unknown; or a structured array with the fields ``event`` (bool) and ``time`` (NaN where unknown).
+        unknown; or a structured array with the fields ``event`` (bool, or the
+        number of the cause) and ``time`` (NaN where unknown).
         """
         return flat(self._target(name))
 
     def column(self, name: str) -> Array:
         """A column of the patient table as text, blank where empty; not an input, for splits and subgroups."""
         return _column(self.table, name)[self.position]
+
+    def categories(self, column: str) -> Array:
+        """A column of the patient table as categories, spelled as a target's or a table's, blank where unknown."""
+        found = labels(pd.Series(self.column(column), dtype=object))
+        return np.array([value or "" for value in found], dtype=object)
 
     @property
     def pattern(self) -> Array:
@@ -226,7 +232,9 @@ class Cohort:
         if column is not None:
             if train is None or isinstance(test, int | float):
                 raise ConfigError("A split by column needs its values: train=['train'], test=['test'].")
-            learn, held = splits.chosen(self._labels(column), [str(v) for v in train], [str(v) for v in test], column)
+            learn, held = splits.chosen(
+                self.categories(column), [str(v) for v in train], [str(v) for v in test], column
+            )
             return self[learn], self[held]
         if train is not None or not isinstance(test, int | float):
             raise ConfigError("Values for train and test need a column. Name it, or give test as a share.")
@@ -249,7 +257,7 @@ class Cohort:
         Drawn as `split` draws, or as written in `column`; patients without a fold there always train.
         """
         if column is not None:
-            return splits.published(self._labels(column), column)
+            return splits.published(self.categories(column), column)
         order = np.argsort(self.ids)
         drawn = splits.folds(self._strata(stratify)[order], k, repeats, self._groups(group, order), seed)
         return [(np.sort(order[learn]), np.sort(order[held])) for learn, held in drawn]
@@ -296,10 +304,6 @@ class Cohort:
         wanted = name if name is not None else next(iter(self.targets))
         found: TargetValues = _only(self.targets, [wanted], "target")[wanted]
         return found
-
-    def _labels(self, column: str) -> Array:
-        found = labels(pd.Series(self.column(column), dtype=object))
-        return np.array([value or "" for value in found], dtype=object)
 
     def _strata(self, stratify: str | None) -> Array:
         if not self.targets and stratify is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fusiondx.core.targets import Classes, Labels, Survival, TargetValues
+from fusiondx.core.targets import Classes, CompetingRisks, Labels, Survival, TargetValues
 from fusiondx.data.modalities import Modality
 from fusiondx.data.tables import TableData
 
@@ -64,6 +64,11 @@ def _target_rows(name: str, values: TargetValues) -> list[tuple[str, str, str, i
         told, yes = values.fields["told"], values.fields["label"] == 1
         counts = zip(values.classes, told.sum(axis=0), (told & yes).sum(axis=0), strict=True)
         return [(name, "labels", label, int(n), int(positive), np.nan) for label, n, positive in counts]
+    if isinstance(values.spec, CompetingRisks):
+        time, event = values.fields["time"][known], values.fields["event"][known]
+        met = [int((event == code).sum()) for code in range(1, 1 + len(values.classes))]
+        at = _median(time)
+        return [(name, "competing", c, int(known.sum()), n, at) for c, n in zip(values.classes, met, strict=True)]
     if isinstance(values.spec, Survival):
         time, event = values.fields["time"][known], values.fields["event"][known]
         return [(name, "survival", "", int(known.sum()), int(event.sum()), _median(time))]

@@ -10,7 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fusiondx.core.targets import AnyTarget, Classes, Labels, Masks, Number, Survival, TargetValues
+from fusiondx.core.targets import (
+    AnyTarget,
+    Cause,
+    Classes,
+    CompetingRisks,
+    Labels,
+    Masks,
+    Number,
+    Survival,
+    TargetValues,
+)
 from fusiondx.data.reading import Source, labels, need_columns, number, numbers
 from fusiondx.errors import DataError, FusionDxWarning, counted, listed
 
@@ -19,13 +29,13 @@ ANSWERS = {"0": 0.0, "no": 0.0, "false": 0.0, "1": 1.0, "yes": 1.0, "true": 1.0}
 """What a label's cell may hold, in lower case."""
 
 
-def columns_of(target: AnyTarget | Masks) -> tuple[str, ...]:
-    """The columns a target is read from; masks are read from none."""
-    if isinstance(target, Masks):
+def columns_of(target: AnyTarget | Masks | Cause) -> tuple[str, ...]:
+    """The columns that hold a target's answers; masks and single causes are read from none."""
+    if isinstance(target, Masks | Cause):
         return ()
     if isinstance(target, Labels):
         return target.columns
-    return (target.time, target.event) if isinstance(target, Survival) else (target.column,)
+    return (target.time, target.event) if isinstance(target, Survival | CompetingRisks) else (target.column,)
 
 
 def read_target(target: AnyTarget, source: Source, ids: Array) -> TargetValues:
@@ -40,12 +50,11 @@ def read_target(target: AnyTarget, source: Source, ids: Array) -> TargetValues:
         values = from_answers(target, yes_or_no(frame[list(target.columns)]), ids, source.name)
         _check_labels(values, source.name)
         return values
-    if isinstance(target, Survival):
+    if isinstance(target, Survival | CompetingRisks):
         time, event = number(frame[target.time]), number(frame[target.event])
         values = from_times(target, time, event, ids, source.name)
-        if not (values.fields["event"] * values.known).any():
-            raise DataError(f"{source.name}: nobody has an event in column '{target.event}'. Survival needs some.")
-        return values
+        _check_events(values, source.name)
+        return in_strata(values, source, ids)
     return from_numbers(target, numbers(frame, ids, source.name)[:, 0], ids, source.name)
 
 
@@ -86,15 +95,17 @@ def from_answers(target: Labels, answers: Array, ids: Array, name: str) -> Targe
     return TargetValues(target, fields, np.asarray(told.any(axis=1)), target.columns)
 
 
-def from_times(target: Survival, time: Array, event: Array, ids: Array, name: str) -> TargetValues:
+def from_times(target: Survival | CompetingRisks, time: Array, event: Array, ids: Array, name: str) -> TargetValues:
     """A prognosis from times and events, NaN where both are unknown."""
+    causes = target.causes if isinstance(target, CompetingRisks) else ()
+    last, what = max(1, len(causes)), "the number of the cause" if causes else "1 when it happened"
     blank_time, blank_event = np.isnan(time), np.isnan(event)
     _refuse(
-        ~np.isin(event, [0, 1]) & ~blank_event,
+        ~np.isin(event, np.arange(last + 1)) & ~blank_event,
         ids,
         f"{name}, column '{target.event}'",
-        "an event other than 0 and 1",
-        "Write 1 when it happened and 0 when the patient was last seen without it",
+        f"an event other than {'0 and 1' if last == 1 else f'0 to {last}'}",
+        f"Write {what} and 0 when the patient was last seen without it",
     )
     _refuse(
         blank_time != blank_event,
@@ -118,7 +129,34 @@ def from_times(target: Survival, time: Array, event: Array, ids: Array, name: st
         )
         warnings.warn(message, FusionDxWarning, stacklevel=2)
     fields = {"time": np.where(known, time, 0.0), "event": np.where(known, event, 0).astype(np.int64)}
-    return TargetValues(target, fields, known)
+    return TargetValues(target, fields, known, causes)
+
+
+def in_strata(values: TargetValues, source: Source, ids: Array) -> TargetValues:
+    """The same prognosis with the stratum of every patient, where it asks for strata."""
+    column = values.spec.strata if isinstance(values.spec, Survival) else None
+    if column is None:
+        return values
+    need_columns(source, [column])
+    given = labels(source.frame([column])[column])
+    blank = np.array([label is None for label in given], dtype=bool)
+    remedy = "Fill the stratum in, or blank time and event"
+    _refuse(values.known & blank, ids, f"{source.name}, column '{column}'", "an outcome but no stratum", remedy)
+    names = tuple(_in_order({label for label in given[~blank]}))
+    place = {name: i for i, name in enumerate(names)}
+    stratum = np.array([place.get(label, 0) for label in given], dtype=np.int64)
+    return replace(values, fields={**values.fields, "stratum": stratum}, classes=names)
+
+
+def _check_events(values: TargetValues, where: str) -> None:
+    """Somebody must have an event; causes that nobody met are named."""
+    column, met = columns_of(values.spec)[1], set(values.fields["event"][values.known].tolist())
+    if not met - {0}:
+        raise DataError(f"{where}: nobody has an event in column '{column}'. Survival needs some.")
+    never = [cause for code, cause in enumerate(values.classes, start=1) if code not in met]
+    if never:
+        message = f"{where}, column '{column}': nobody met {listed(never)}."
+        warnings.warn(message, FusionDxWarning, stacklevel=3)
 
 
 def from_numbers(target: Number, value: Array, ids: Array, name: str) -> TargetValues:
@@ -184,9 +222,10 @@ def flat(values: TargetValues) -> Array:
         return np.where(known, np.array([*values.classes, ""])[fields["label"]], "")
     if isinstance(values.spec, Labels):
         return np.where(fields["told"], fields["label"], np.nan)
-    if isinstance(values.spec, Survival):
-        out = np.zeros(len(values), dtype=[("event", bool), ("time", np.float64)])
-        out["event"], out["time"] = known & (fields["event"] == 1), np.where(known, fields["time"], np.nan)
+    if isinstance(values.spec, Survival | CompetingRisks | Cause):
+        kind = np.int64 if isinstance(values.spec, CompetingRisks) else bool
+        out = np.zeros(len(values), dtype=[("event", kind), ("time", np.float64)])
+        out["event"], out["time"] = np.where(known, fields["event"], 0), np.where(known, fields["time"], np.nan)
         return out
     return np.where(known, fields["value"], np.nan)
 
@@ -205,9 +244,10 @@ def replaced(values: TargetValues, y: Array, ids: Array) -> TargetValues:
         if answers.shape != (len(ids), len(values.classes)):
             raise DataError(f"y has shape {answers.shape}. Give a column for each of {listed(values.classes)}.")
         return from_answers(values.spec, answers, ids, "y")
-    if isinstance(values.spec, Survival):
+    if isinstance(values.spec, Survival | CompetingRisks):
         event, time = (y["event"], y["time"]) if y.dtype.names else (y[:, 0], y[:, 1])
         event = np.where(np.isnan(time), np.nan, event.astype(np.float64))
-        return from_times(values.spec, time.astype(np.float64), event, ids, "y")
+        new = from_times(values.spec, time.astype(np.float64), event, ids, "y")
+        return replace(new, fields={**values.fields, **new.fields}, classes=values.classes)
     assert isinstance(values.spec, Number)  # masks are not asked for
     return from_numbers(values.spec, y.astype(np.float64), ids, "y")

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fusiondx.core.predictions import (
+    CausePrediction,
     ClassPrediction,
+    CompetingPrediction,
     LabelsPrediction,
     MaskPrediction,
     NumberPrediction,
@@ -23,7 +25,7 @@ from fusiondx.evaluation.ratio import mean_of_defined
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
-Kind = Literal["classes", "labels", "survival", "number", "mask"]
+Kind = Literal["classes", "labels", "survival", "competing", "cause", "number", "mask"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ METRICS: Mapping[str, Metric] = {
     "macro_auroc": Metric("AUROC, mean over labels", "labels"),
     "macro_average_precision": Metric("Average precision, mean over labels", "labels"),
     "c_index": Metric("Harrell's C-index", "survival"),
+    "mean_cause_c_index": Metric("Cause-specific C-index, mean over causes", "competing"),
+    "cause_c_index": Metric("Cause-specific C-index", "cause"),
     "mse": Metric("Mean squared error", "number", higher_is_better=False),
     "mae": Metric("Mean absolute error", "number", higher_is_better=False),
     "r2": Metric("R²", "number"),
@@ -59,6 +63,8 @@ KINDS: Mapping[type[Prediction], Kind] = {
     ClassPrediction: "classes",
     LabelsPrediction: "labels",
     SurvivalPrediction: "survival",
+    CompetingPrediction: "competing",
+    CausePrediction: "cause",
     NumberPrediction: "number",
     MaskPrediction: "mask",
 }
@@ -93,6 +99,11 @@ def measure(prediction: Prediction, truth: TargetValues, counts: Array | None = 
     if isinstance(prediction, SurvivalPrediction):
         outcome = truth.fields["time"], truth.fields["event"]
         return {"c_index": discrimination.concordance(prediction.risk, *outcome, counts)}
+    if isinstance(prediction, CompetingPrediction):
+        each = [_of_cause(prediction.of_cause(name), truth.of_cause(name), counts) for name in prediction.causes]
+        return {"mean_cause_c_index": mean_of_defined(np.stack(each, axis=-1))}
+    if isinstance(prediction, CausePrediction):
+        return {"cause_c_index": _of_cause(prediction, truth, counts)}
     if isinstance(prediction, MaskPrediction):
         dice = prediction.dice(truth.fields["value"])
         return {"dice": deviation.mean(dice, counts), "iou": deviation.mean(dice / (2 - dice), counts)}
@@ -103,6 +114,11 @@ def measure(prediction: Prediction, truth: TargetValues, counts: Array | None = 
         "mae": deviation.mean_absolute_error(*given),
         "r2": deviation.r_squared(*given),
     }
+
+
+def _of_cause(prediction: CausePrediction, truth: TargetValues, counts: Array | None) -> Floats:
+    """Harrell's C-index of one cause, where whoever met another cause is censored then (Wolbers et al. 2009)."""
+    return discrimination.concordance(prediction.risk, truth.fields["time"], truth.fields["event"], counts)
 
 
 def _over_labels(

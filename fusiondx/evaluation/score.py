@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fusiondx.core.predictions import (
+    CausePrediction,
     ClassPrediction,
+    CompetingPrediction,
     LabelsPrediction,
     MaskPrediction,
     NumberPrediction,
@@ -170,6 +172,8 @@ _LACKS: dict[type[Prediction], tuple[str, str, str]] = {
     ClassPrediction: ("positive patients", "negative patients", "no two classes"),
     LabelsPrediction: ("", "", "no label with patients who have it and patients who do not"),
     SurvivalPrediction: ("events", "", "no two comparable patients"),
+    CompetingPrediction: ("events", "", "no two comparable patients"),
+    CausePrediction: ("events", "", "no two comparable patients"),
     NumberPrediction: ("", "", "no two different true values"),
     MaskPrediction: ("", "", "no patient whose mask holds tumour"),
 }
@@ -182,7 +186,7 @@ def _method(defined: npt.NDArray[np.bool_], usable: int, replicates: int) -> str
 
 
 def _happened(prediction: Prediction, truth: TargetValues) -> Array | None:
-    if isinstance(prediction, SurvivalPrediction):
+    if isinstance(prediction, SurvivalPrediction | CompetingPrediction | CausePrediction):
         return truth.fields["event"].astype(bool)
     if isinstance(prediction, ClassPrediction) and len(prediction.classes) == 2:
         return np.asarray(truth.fields["label"] == 1)
@@ -200,6 +204,8 @@ def _check(prediction: Prediction, truth: TargetValues, first: Prediction) -> No
         raise DataError("The classes predicted are not those of the truths, or in another order. Predict the same.")
     if isinstance(prediction, LabelsPrediction) and prediction.labels != truth.classes:
         raise DataError("The labels predicted are not those of the truths, or in another order. Predict the same.")
+    if isinstance(prediction, CompetingPrediction) and prediction.causes != truth.classes:
+        raise DataError("The causes predicted are not those of the truths, or in another order. Predict the same.")
     answer = _answer(prediction)
     unusable = truth.known & ~np.isfinite(answer.reshape(len(answer), -1)).all(axis=1)
     if unusable.any():
@@ -213,7 +219,7 @@ def _check(prediction: Prediction, truth: TargetValues, first: Prediction) -> No
 def _answer(prediction: Prediction) -> Floats:
     if isinstance(prediction, ClassPrediction | LabelsPrediction):
         return prediction.probability
-    if isinstance(prediction, SurvivalPrediction):
+    if isinstance(prediction, SurvivalPrediction | CompetingPrediction | CausePrediction):
         return prediction.risk
     if isinstance(prediction, MaskPrediction):
         return prediction.area

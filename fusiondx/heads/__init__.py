@@ -10,17 +10,24 @@ from fusiondx.core.components import HeadSpec
 from fusiondx.core.targets import Classes, TargetValues
 from fusiondx.heads.corn import Corn
 from fusiondx.heads.cox import Cox
+from fusiondx.heads.deephit import DeepHit
 from fusiondx.heads.diagnosis import Diagnosis
+from fusiondx.heads.hazards import Hazards
 from fusiondx.heads.multilabel import MultiLabel
 from fusiondx.heads.ordinal import Ordinal
+from fusiondx.heads.piecewise import Piecewise
 from fusiondx.heads.regression import Regression
 
-AnyHead = Annotated[Diagnosis | Ordinal | Corn | MultiLabel | Cox | Regression, Field(discriminator="kind")]
+AnyHead = Annotated[
+    Diagnosis | Ordinal | Corn | MultiLabel | Cox | Hazards | Piecewise | DeepHit | Regression,
+    Field(discriminator="kind"),
+]
 
 DEFAULT: dict[str, HeadSpec] = {
     "classes": Diagnosis(),
     "labels": MultiLabel(),
     "survival": Cox(),
+    "competing": DeepHit(),
     "number": Regression(),
 }
 """What a target of each kind gets when nothing is said; ordered classes get `Ordinal`."""
@@ -31,4 +38,17 @@ def default(target: TargetValues) -> HeadSpec:
     return Ordinal() if isinstance(target.spec, Classes) and target.spec.ordered else DEFAULT[target.spec.kind]
 
 
-__all__ = ["DEFAULT", "AnyHead", "Corn", "Cox", "Diagnosis", "MultiLabel", "Ordinal", "Regression", "default"]
+__all__ = [
+    "DEFAULT",
+    "AnyHead",
+    "Corn",
+    "Cox",
+    "DeepHit",
+    "Diagnosis",
+    "Hazards",
+    "MultiLabel",
+    "Ordinal",
+    "Piecewise",
+    "Regression",
+    "default",
+]

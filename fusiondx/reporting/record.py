@@ -14,20 +14,22 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from fusiondx.core.predictions import (
+    CausePrediction,
     ClassPrediction,
+    CompetingPrediction,
     LabelsPrediction,
     MaskPrediction,
     NumberPrediction,
     Prediction,
     SurvivalPrediction,
 )
-from fusiondx.core.targets import Masks, TargetSpec, TargetValues
+from fusiondx.core.targets import Cause, Masks, TargetSpec, TargetValues
 from fusiondx.errors import RunError
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.reporting.report import Part, Report, Result
 
 FORMAT = 1
-_SPEC: TypeAdapter[Any] = TypeAdapter(TargetSpec | Masks)
+_SPEC: TypeAdapter[Any] = TypeAdapter(TargetSpec | Masks | Cause)
 
 Record = dict[str, Any]
 
@@ -128,6 +130,10 @@ def _prediction(said: Prediction) -> Record:
         return {"kind": "labels", "labels": list(said.labels), "probability": said.probability.tolist()}
     if isinstance(said, SurvivalPrediction):
         return {"kind": "survival", "risk": said.risk.tolist(), "unit": said.unit}
+    if isinstance(said, CompetingPrediction):
+        return {"kind": "competing", "causes": list(said.causes), "risk": said.risk.tolist(), "unit": said.unit}
+    if isinstance(said, CausePrediction):
+        return {"kind": "cause", "risk": said.risk.tolist(), "unit": said.unit}
     if isinstance(said, NumberPrediction):
         return {"kind": "number", "value": said.value.tolist(), "unit": said.unit}
     if isinstance(said, MaskPrediction):
@@ -158,6 +164,12 @@ def _restored_prediction(record: Record, ids: Any) -> Prediction:
     if record["kind"] == "survival":
         risk = np.asarray(record["risk"], dtype=np.float64)
         return SurvivalPrediction(ids, risk, np.empty(0), np.empty((len(ids), 0)), record["unit"])
+    if record["kind"] == "competing":
+        causes = tuple(record["causes"])
+        risk = np.asarray(record["risk"], dtype=np.float64).reshape(len(ids), len(causes))
+        return CompetingPrediction(ids, causes, risk, np.empty(0), np.empty((*risk.shape, 0)), record["unit"])
+    if record["kind"] == "cause":
+        return CausePrediction(ids, np.asarray(record["risk"], dtype=np.float64), record["unit"])
     if record["kind"] == "mask":
         return MaskPrediction(ids, *(np.asarray(record[name], dtype=np.float64) for name in ("area", "shared")))
     return NumberPrediction(ids, np.asarray(record["value"], dtype=np.float64), record["unit"])

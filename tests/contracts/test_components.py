@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fusiondx.core.batch import Items, Truth
 from fusiondx.core.components import BagShape, ExtractingSpec, ImageShape, RawImages, Settled, Shape, TableShape
-from fusiondx.core.targets import Classes, Labels, Number, Survival, TargetValues
+from fusiondx.core.targets import Classes, CompetingRisks, Labels, Number, Survival, TargetValues
 from fusiondx.core.tokens import Tokens
 from fusiondx.encoders import AnyEncoder
 from fusiondx.fusion import AnyFusion
@@ -228,6 +228,12 @@ TARGETS = {
     ),
     "survival": TargetValues(
         Survival("t", "e"), {"time": RANDOM.uniform(1, 9, N).round(), "event": np.arange(N) % 2}, np.arange(N) != 5
+    ),
+    "competing": TargetValues(
+        CompetingRisks("t", "e", ("a", "b")),
+        {"time": RANDOM.uniform(1, 9, N).round(), "event": np.arange(N) % 3},
+        np.arange(N) != 5,
+        ("a", "b"),
     ),
     "number": TargetValues(Number("v"), {"value": RANDOM.normal(50, 7, N)}, np.arange(N) != 5),
 }

@@ -7,13 +7,15 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from fusiondx.core.predictions import (
+    CausePrediction,
     ClassPrediction,
+    CompetingPrediction,
     LabelsPrediction,
     MaskPrediction,
     NumberPrediction,
     SurvivalPrediction,
 )
-from fusiondx.core.targets import Classes, Labels, Masks, Number, Survival, TargetValues
+from fusiondx.core.targets import Classes, CompetingRisks, Labels, Masks, Number, Survival, TargetValues
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.evaluation.estimate import Estimate, Undefined
 from fusiondx.evaluation.metrics import METRICS, metrics_for, primary_metric
@@ -171,6 +173,11 @@ def test_score_one_is_higher_for_better():
 
 
 def test_every_metric_named_is_given_and_no_other(folds):
+    outcome = {"time": np.arange(3.0), "event": np.ones(3, int)}
+    course = (
+        CompetingPrediction(names(3), ("a",), np.arange(3.0)[:, None], np.empty(0), np.empty((3, 1, 0))),
+        TargetValues(CompetingRisks("t", "e", ("a",)), outcome, np.ones(3, bool), ("a",)),
+    )
     parts = {
         ClassPrediction: folds[0],
         LabelsPrediction: (
@@ -180,6 +187,8 @@ def test_every_metric_named_is_given_and_no_other(folds):
             ),
         ),
         SurvivalPrediction: prognosis(names(3), np.arange(3.0), np.arange(3.0), np.ones(3)),
+        CompetingPrediction: course,
+        CausePrediction: (course[0].of_cause("a"), course[1].of_cause("a")),
         NumberPrediction: number(names(3), np.arange(3.0), np.arange(3.0)),
         MaskPrediction: (
             MaskPrediction(names(3), np.ones(3), np.ones(3)),
@@ -189,7 +198,7 @@ def test_every_metric_named_is_given_and_no_other(folds):
     given = [outcome.metric for part in parts.values() for outcome in score([part], replicates=2)]
     assert given == list(METRICS)
     primary = [primary_metric(about) for about in (*parts, *(truth for _, truth in parts.values()))]
-    assert primary == ["auroc", "macro_auroc", "c_index", "mse", "dice"] * 2
+    assert primary == ["auroc", "macro_auroc", "c_index", "mean_cause_c_index", "cause_c_index", "mse", "dice"] * 2
 
 
 def test_what_does_not_fit_is_refused(folds):

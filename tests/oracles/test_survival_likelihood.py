@@ -10,6 +10,7 @@ import torch
 from fusiondx.survival.likelihood import cox_loss
 
 FROZEN = json.loads((Path(__file__).parent / "frozen" / "survival.json").read_text())
+STRATA = json.loads((Path(__file__).parent / "frozen" / "strata.json").read_text())
 
 
 def efron(log_hazard, time, event):
@@ -31,6 +32,24 @@ def test_log_likelihood_equals_lifelines(name):
     loss = cox_loss(log_hazard, torch.tensor(patients["time"]), torch.tensor(patients["event"]))
     expected = -case["cox_lifelines"]["log_likelihood"] / patients["event"].sum()
     assert loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", STRATA)
+def test_stratified_log_likelihood_equals_lifelines(name):
+    patients = {key: np.asarray(values) for key, values in FROZEN[name]["patients"].items()}
+    x = np.column_stack([patients[f"x{j}"] for j in range(3)])
+    beta = torch.tensor(STRATA[name]["beta"], dtype=torch.float64, requires_grad=True)
+    loss = cox_loss(torch.tensor(x) @ beta, *(torch.tensor(patients[key]) for key in ("time", "event", "group")))
+    loss.backward()
+    assert loss.item() == pytest.approx(-STRATA[name]["log_likelihood"] / patients["event"].sum(), rel=1e-12)
+    assert beta.grad.abs().max() < 1e-5  # lifelines' optimum is ours
+
+
+def test_one_stratum_is_none():
+    log_hazard, time, event = torch.randn(20), torch.randint(1, 5, (20,)), torch.rand(20) < 0.6
+    torch.testing.assert_close(
+        cox_loss(log_hazard, time, event, torch.ones(20).long()), cox_loss(log_hazard, time, event)
+    )
 
 
 def test_equals_efron_written_out_on_many_small_cases():
@@ -68,6 +87,15 @@ def test_extreme_log_hazards_stay_finite(dtype, size):
     assert torch.isfinite(loss)
     assert loss > 0.1 * size
     assert torch.isfinite(log_hazard.grad).all()
+
+
+def test_what_sets_strata_apart_does_not_count():
+    """A constant added to everybody of a stratum cancels in its risk sets."""
+    torch.manual_seed(0)
+    log_hazard, time, event = torch.randn(20).double(), torch.randint(1, 5, (20,)), torch.rand(20) < 0.6
+    stratum = torch.arange(20) % 3
+    moved = log_hazard + torch.tensor([0.0, 7.0, -50.0])[stratum]
+    torch.testing.assert_close(cox_loss(moved, time, event, stratum), cox_loss(log_hazard, time, event, stratum))
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])
