@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FUSIONDX_DATA ?= $(abspath ../shared/data)
 export FUSIONDX_DATA
 
-.PHONY: all demo test test-slow check experiments tables benchmarks clean
+.PHONY: all demo test test-slow check experiments tables pairs benchmarks clean
 
 all: check test demo
 
@@ -43,8 +43,12 @@ runs/derm7pt/bags: configs/derm7pt/bags.yaml $(VENV)/installed
 	$(BIN)/python configs/derm7pt/patches.py $(FUSIONDX_DATA)/derm7pt runs/patches
 	$(BIN)/fusiondx run $< --data runs/patches --out $@ --overwrite
 
-tables: $(addprefix runs/,$(ENCODERS)) runs/derm7pt/bags
+tables: pairs $(addprefix runs/,$(ENCODERS)) runs/derm7pt/bags
 	$(BIN)/python docs/encoders.py runs
+
+# every fusion with every head, in a minute and without data: docs/fusions.md
+pairs: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/journeys/test_pairs.py
 
 benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/fit_throughput.py
