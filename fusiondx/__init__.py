@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fusiondx.data.images import Image as Image
     from fusiondx.data.synthetic import simulate as simulate
     from fusiondx.data.tables import Table as Table
+    from fusiondx.data.treatment import Treatment as Treatment
     from fusiondx.data.volumes import Volume as Volume
     from fusiondx.encoders import FCN as FCN
     from fusiondx.encoders import MLP as MLP
@@ -75,6 +76,7 @@ _HOMES = {
     "fusiondx.data.images": ("Image",),
     "fusiondx.data.synthetic": ("simulate",),
     "fusiondx.data.tables": ("Table",),
+    "fusiondx.data.treatment": ("Treatment",),
     "fusiondx.data.volumes": ("Volume",),
     "fusiondx.encoders": (
         "FCN",

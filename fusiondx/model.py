@@ -16,6 +16,7 @@ from torch import nn
 
 from fusiondx import choices, saving
 from fusiondx.admission import SHAPES, check_cohort, check_learnable, check_readable, prepare, refuse_unknown
+from fusiondx.benefit import Benefit, benefits
 from fusiondx.core.components import (
     EncoderSpec,
     FusionSpec,
@@ -227,6 +228,17 @@ class FusionModel(BaseEstimator):
     ) -> npt.NDArray[np.floating[Any]]:
         """Probability to be event-free beyond each of `times` (in the target's unit), shape ``(patients, times)``."""
         return self._survival(cohort, target).survival(times)
+
+    def predict_benefit(self, cohort: Cohort) -> dict[str, Benefit]:
+        """Outcomes predicted for each patient under each treatment that training saw, by target name.
+
+        The cohort declares its treatment, a categorical input of one of its tables; patients without that table are
+        left out. Everything else about a patient stays as it is, so a difference is what the model makes of the
+        treatment alone (an S-learner, Künzel et al. 2019). Where treatment was not randomised that need not be an
+        effect: a `FusionDxWarning` says so, and the result carries the same words. Raises `ConfigError` where no
+        treatment is declared or the model was trained without it, else as `predict`.
+        """
+        return benefits(cohort, self._fitted().preparations_, self.predict)
 
     def embed(self, cohort: Cohort) -> npt.NDArray[np.floating[Any]]:
         """One vector per patient: the mean opinion; members side by side. Shape ``(patients, members * dim)``."""

@@ -122,6 +122,13 @@ class SurvivalPrediction(Prediction):
         reached = np.concatenate([self.curves <= 0.5, np.ones((len(self), 1), dtype=bool)], axis=1)
         return np.asarray(np.concatenate([self.times, [np.inf]])[reached.argmax(axis=1)])
 
+    def restricted_mean(self) -> Floats:
+        """Event-free time expected within the last of `times`: the area under the curve up to there, in `unit`."""
+        if not len(self.times):
+            return np.zeros(len(self))
+        before = np.concatenate([np.ones((len(self), 1)), self.curves[:, :-1]], axis=1)
+        return np.asarray(before @ np.diff(self.times, prepend=0.0))
+
     def to_frame(self) -> pd.DataFrame:
         return pd.DataFrame(
             {"risk": self.risk, f"median_{self.unit}": self.median()},

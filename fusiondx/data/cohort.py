@@ -33,6 +33,7 @@ from fusiondx.data.reading import (
     text,
 )
 from fusiondx.data.tables import TableData
+from fusiondx.data.treatment import Treatment, home
 from fusiondx.errors import ConfigError, DataError, FusionDxWarning, counted, did_you_mean, listed
 
 Array = npt.NDArray[Any]
@@ -57,6 +58,8 @@ class Cohort:
     position: npt.NDArray[np.int64]
     """Row of each patient in `table`."""
     title: str = ""
+    treatment: Treatment | None = None
+    """Which input is a treatment, where one is declared."""
 
     @classmethod
     def read(cls, path: str | Path, data: str | Path | None = None, unknown: Unknown | None = None) -> Cohort:
@@ -70,7 +73,8 @@ class Cohort:
         folder = _folder(data if data is not None else path.parent)
         source = FileSource.open(folder, file.patients.file)
         who, rule = file.patients, unknown or file.patients.unknown
-        return cls._assemble(source, who.id, who.site, file.modalities, file.targets, folder, rule, file.title)
+        read = cls._assemble(source, who.id, who.site, file.modalities, file.targets, folder, rule, file.title)
+        return read.declare(file.treatment)
 
     @classmethod
     def from_frame(
@@ -83,6 +87,7 @@ class Cohort:
         site: str | None = None,
         data: str | Path | None = None,
         unknown: Unknown = "error",
+        treatment: Treatment | Mapping[str, Any] | None = None,
         title: str = "",
     ) -> Cohort:
         """A cohort from a patient table in memory, one row per patient.
@@ -94,7 +99,8 @@ class Cohort:
         specs = parse(dict[str, ModalitySpec], dict(modalities), "modalities")
         asked = parse(dict[str, TargetSpec], dict(targets or {}), "targets")
         folder = _folder(data if data is not None else ".")
-        return cls._assemble(FrameSource(whole), id, site, specs, asked, folder, unknown, title)
+        what = parse(Treatment | None, treatment, "treatment")
+        return cls._assemble(FrameSource(whole), id, site, specs, asked, folder, unknown, title).declare(what)
 
     @classmethod
     def _assemble(
@@ -179,6 +185,15 @@ class Cohort:
         if not keep.any():
             raise DataError(f"No patient has all of: {listed(names)}. Require less, or check the ids in their files.")
         return self[keep]
+
+    def declare(self, treatment: Treatment | None) -> Cohort:
+        """The same patients with one of their inputs declared a treatment, for `FusionModel.predict_benefit`.
+
+        Raises `ConfigError` where no table, or more than one, has it as a categorical input.
+        """
+        if treatment is not None:
+            home(treatment, self.modalities)
+        return replace(self, treatment=treatment)
 
     def with_target(self, name: str, y: npt.ArrayLike) -> Cohort:
         """The same patients with other values for target `name`, in the form that `y` gives them.

@@ -11,6 +11,7 @@ from fusiondx.core.settings import parse, read_yaml
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.targets import TargetSpec
 from fusiondx.data.modalities import ModalitySpec, Unknown
+from fusiondx.data.treatment import Treatment
 
 
 @spec
@@ -33,6 +34,7 @@ class CohortFile(Spec):
     patients: Patients
     modalities: Mapping[str, ModalitySpec] = Field(min_length=1)
     targets: Mapping[str, TargetSpec] = Field(default_factory=dict)
+    treatment: Treatment | None = None
     title: str = ""
 
 

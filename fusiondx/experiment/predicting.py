@@ -37,7 +37,7 @@ def predict(run: Path, data: Path, cohort: Path | None = None) -> pd.DataFrame:
 def read_inputs(path: Path, data: Path, names: set[str]) -> Cohort:
     """The cohort with the modalities `names` and nothing that only training needs: neither targets nor sites."""
     read_cohort_file(path)  # mistakes are told of the file as it was written
-    settings: dict[str, Any] = {k: v for k, v in read_yaml(path).items() if k != "targets"}
+    settings: dict[str, Any] = {k: v for k, v in read_yaml(path).items() if k not in ("targets", "treatment")}
     settings["patients"] = {k: v for k, v in settings["patients"].items() if k != "site"}
     used = {name: spec for name, spec in settings["modalities"].items() if name in names}
     settings["modalities"] = used or settings["modalities"]
