@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from fusiondx.core.targets import Classes, Labels, Survival
+from fusiondx.core.targets import Classes, CompetingRisks, Labels, Survival
 from fusiondx.data import preprocess
 from fusiondx.data.bags import BagData
 from fusiondx.data.cohort import Cohort
@@ -31,10 +31,13 @@ def check_cohort(cohort: object) -> None:
         raise DataError(f"Expected a Cohort, got {got}. Make one with Cohort.from_frame or Cohort.read.")
 
 
-def check_readable(cohort: Cohort, preparations: Mapping[str, AnyPreparation]) -> None:
-    """Refuse a cohort the model cannot read; say what it will ignore or treat as unknown."""
+def check_readable(cohort: Cohort, preparations: Mapping[str, AnyPreparation], limit: float | None = None) -> None:
+    """Refuse a cohort the model cannot read, or with observations later than `limit`; say what it will ignore or treat
+    as unknown."""
     if not len(cohort):
         raise DataError("There are no patients to predict: the cohort is empty.")
+    refuse_other_landmark(cohort, limit)
+    refuse_later(cohort.select(modalities=[n for n in cohort.modalities if n in preparations]), limit)
     strangers = [name for name in cohort.modalities if name not in preparations]
     if strangers:
         warn(f"The model was not trained on {listed(strangers)}: ignored for {counted(len(cohort), 'patient')}.")
@@ -43,9 +46,41 @@ def check_readable(cohort: Cohort, preparations: Mapping[str, AnyPreparation]) -
             check_fits(name, preparation, cohort.modalities[name])
 
 
+def last_time(cohort: Cohort) -> float | None:
+    """The time after which nothing may have been observed, for prognoses count from there; None where none do."""
+    if cohort.landmarked is not None:
+        return cohort.landmarked
+    asked = any(isinstance(values.spec, Survival | CompetingRisks) for values in cohort.targets.values())
+    return 0.0 if asked else None
+
+
+def refuse_later(cohort: Cohort, limit: float | None) -> None:
+    """Raise `DataError` where an input was observed after `limit`: it would tell of a future the prognosis is about."""
+    for name, modality in cohort.modalities.items() if limit is not None else ():
+        later = modality.later(limit or 0.0)
+        if later.any():
+            raise DataError(
+                f"'{name}': {counted(int(later.sum()), 'patient')} with observations later than {limit:g}, from which "
+                f"the prognosis counts: {listed(cohort.ids[later])}. Take what was known at a time with "
+                "cohort.landmark(time), the same to train and to predict."
+            )
+
+
+def refuse_other_landmark(cohort: Cohort, limit: float | None) -> None:
+    """Raise `DataError` where the patients' clocks start at another time than those the model was trained on."""
+    if limit is not None and (cohort.landmarked or 0.0) != limit:
+        remedy = f"Take cohort.landmark({limit:g}) of the whole cohort" if limit else "Predict without a landmark"
+        raise DataError(
+            f"The model's prognosis counts from {limit:g}, this cohort's from {cohort.landmarked or 0.0:g}. {remedy}."
+        )
+
+
 def check_fits(name: str, preparation: AnyPreparation, modality: Modality) -> None:
     """Refuse a modality that the model cannot read; count the categories it never saw."""
     _, rows = modality.locate(np.arange(len(modality.present)))
+    clock = None if isinstance(preparation, BagPreparation) else preparation.clock
+    if clock is not None and modality.time is None:
+        raise DataError(f"'{name}': the model was trained on times of observation. Name their column under 'time'.")
     if isinstance(preparation, TablePreparation) and isinstance(modality.data, TableData):
         preparation.refuse_lacking(name, modality.data)
         preparation.refuse_negative(name, modality.data, rows)
@@ -82,9 +117,10 @@ def check_learnable(cohort: Cohort) -> None:
     for name in cohort.modalities:
         if "." in name or hasattr(nn.ModuleDict(), name):
             raise DataError(f"A modality cannot be called '{name}' (dots and names of dictionary methods are taken).")
+    refuse_later(cohort, last_time(cohort))
     for name, values in cohort.targets.items():
         strata = np.unique(values.strata[values.known])
-        if isinstance(values.spec, Survival) and not (strata == 1).any():
+        if isinstance(values.spec, Survival | CompetingRisks) and not (strata > 0).any():
             raise DataError(f"Target '{name}' has no events among {counted(int(values.known.sum()), 'patient')}.")
         if isinstance(values.spec, Classes) and len(strata) < 2:
             raise DataError(f"Target '{name}' has fewer than two classes among the training patients.")
@@ -103,6 +139,8 @@ def prepare(cohort: Cohort) -> dict[str, AnyPreparation]:
             warn(f"No training patient has '{name}': not used.")
             continue
         fitted = preprocess.fit(name, modality.data, rows)
+        if modality.time is not None:
+            fitted = fitted.replace(clock=preprocess.fit_clock(modality.time[rows]))
         if isinstance(fitted, TablePreparation) and not fitted.useful:
             warn(f"'{name}' has no column that tells patients apart: not used.")
         else:

@@ -76,7 +76,8 @@ class ClinicalBaseline(BaseEstimator):
         if modality is None or not isinstance(modality.data, TableData):
             raise ConfigError(f"A clinical baseline needs a table; the cohort has none called '{self.modality}'.")
         who, rows = modality.locate(np.arange(len(cohort)))
-        return modality.data, rows, who
+        latest = np.diff(who, append=-1) != 0  # of several observations, in the order of their times
+        return modality.data, rows[latest], who[latest]
 
 
 def design(preparation: TablePreparation, data: TableData, rows: npt.NDArray[Any]) -> Floats:

@@ -70,7 +70,8 @@ def described(name: str, modality: Modality, extractor: Extractor) -> Modality:
     if len(rows):
         refuse_other_images(name, raw_images(data.at(extractor.images.size)), extractor.images)
     table = TableData(modality.spec, features(data, rows, extractor), extractor.names, {})
-    return Modality(modality.spec, table, np.arange(len(rows)), modality.start)
+    time = None if modality.time is None else modality.time[rows]
+    return Modality(modality.spec, table, np.arange(len(rows)), modality.start, time)
 
 
 def raw_images(data: ImageData) -> RawImages:

@@ -15,8 +15,17 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from fusiondx import choices, saving
-from fusiondx.admission import SHAPES, check_cohort, check_learnable, check_readable, prepare, refuse_unknown
+from fusiondx.admission import (
+    SHAPES,
+    check_cohort,
+    check_learnable,
+    check_readable,
+    last_time,
+    prepare,
+    refuse_unknown,
+)
 from fusiondx.benefit import Benefit, benefits
+from fusiondx.clock import Clock
 from fusiondx.core.components import (
     EncoderSpec,
     FusionSpec,
@@ -72,7 +81,8 @@ class FusionModel(BaseEstimator):
         Same seed, same cohort, same machine: same numbers.
 
     After `fit`: `networks_` (one per member), `extractors_` (of images read as features), `preparations_`, `targets_`,
-    `history_` (one row per member and epoch), `cohort_` (the training patients).
+    `history_` (one row per member and epoch), `cohort_` (the training patients), `landmark_` (the time after which
+    nothing may have been observed, None where it does not matter).
     """
 
     def __init__(
@@ -120,6 +130,7 @@ class FusionModel(BaseEstimator):
         self.specs_ = {name: encoders[name] for name in self.preparations_}, fusion, heads
         prepared = Prepared(seen, self.preparations_)
         self.settings_: dict[str, Any] = {"dim": self.dim, "training": training, "seed": self.seed}
+        self.landmark_ = last_time(cohort)
         parts = cohort.folds(round(1 / training.validation), seed=self.seed) if training.validation else []
         self.networks_, histories = [], []
         for member in range(training.members):
@@ -199,6 +210,7 @@ class FusionModel(BaseEstimator):
             {name: spec.build(targets[name], self.dim) for name, spec in heads.items()},
             training.modality_dropout,
             autocast=training.precision == "bfloat16",
+            clocks={n: Clock(self.dim) for n, p in self.preparations_.items() if getattr(p, "clock", None) is not None},
         )
 
     # -- predicting ---------------------------------------------------------------------------------------------
@@ -294,7 +306,7 @@ class FusionModel(BaseEstimator):
         self._fitted()
         check_cohort(cohort)
         seen = extracted(cohort, self.extractors_)
-        check_readable(seen, self.preparations_)
+        check_readable(seen, self.preparations_, self.landmark_)
         prepared = Prepared(seen.select(targets=[]), self.preparations_)
         return Batches(prepared, np.arange(len(cohort)), PREDICT_SIZE)
 
@@ -349,6 +361,7 @@ class FusionModel(BaseEstimator):
                 if not isinstance(t.spec, Masks | Cause)  # which nobody asks for
             },
             history=clean_history(self.history_),
+            landmark=self.landmark_,
             extracted={name: extractor.images for name, extractor in self.extractors_.items()},
             **self.settings_,
         )
@@ -364,7 +377,7 @@ class FusionModel(BaseEstimator):
         saved, weights = saving.read(Path(folder))
         settings: dict[str, Any] = {"dim": saved.dim, "training": saved.training, "seed": saved.seed}
         model = cls(encoders=saved.encoders, fusion=saved.fusion, heads=saved.heads, **settings)
-        model.settings_, model.kinds_ = settings, saved.kinds
+        model.settings_, model.kinds_, model.landmark_ = settings, saved.kinds, saved.landmark
         model.preparations_ = saved.preparations
         model.targets_ = {name: no_values(asked.spec, asked.classes) for name, asked in saved.targets.items()}
         model.history_ = pd.DataFrame(saved.history, dtype=float)

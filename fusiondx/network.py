@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fusiondx.clock import Clock
 from fusiondx.core.batch import Batch, Items
 from fusiondx.core.components import Encoder, Fusion, Head, Paced, Primed, Regularised
 from fusiondx.core.tokens import Tokens
@@ -24,6 +25,7 @@ class Network(nn.Module):
         heads: Mapping[str, Head],
         modality_dropout: float,
         autocast: bool = False,
+        clocks: Mapping[str, Clock] | None = None,
     ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(dict(encoders))
@@ -31,6 +33,7 @@ class Network(nn.Module):
         self.heads = nn.ModuleDict(dict(heads))
         self.modality_dropout = modality_dropout
         self.autocast = autocast
+        self.clocks = nn.ModuleDict(dict(clocks or {}))
 
     def prime(self, everyone: Callable[[str], Items]) -> None:
         """Let encoders fit what training does not reach, on a modality's items of all training patients."""
@@ -41,7 +44,9 @@ class Network(nn.Module):
     def opinions(self, batch: Batch) -> Tokens:
         """What the fusion makes of the modalities each patient has."""
         inputs = drop_modalities(batch.inputs, self.modality_dropout) if self.training else batch.inputs
-        opinions: Tokens = self.fusion({name: self.tokens(name, inputs[name]) for name in self.encoders})
+        tokens = {name: self.tokens(name, inputs[name]) for name in self.encoders}
+        timed = {name: clock(tokens[name], inputs[name]) for name, clock in self.clocks.items()}
+        opinions: Tokens = self.fusion({**tokens, **timed})
         return opinions
 
     def tokens(self, name: str, items: Items) -> Tokens:

@@ -55,6 +55,8 @@ class Description(Spec):
     extracted: dict[str, RawImages]
     """What the extractor of a modality looks at."""
     history: dict[str, list[float | None]]
+    landmark: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """The time after which nothing may have been observed."""
 
     @model_validator(mode="after")
     def _names_agree(self) -> Description:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -142,6 +143,8 @@ class Loaded:
 
     source: TableSource | ImageSource | BagSource | NothingSource
     start: Ints
+    time: Tensor | None = None
+    """Of each item, standardised; None where the model reads no times."""
 
     def items(self, patients: Ints, draw: Draw | None, augmentation: Augmentation | None = None) -> Items:
         if draw is not None and isinstance(self.source, BagSource):
@@ -155,6 +158,8 @@ class Loaded:
             fields = self.source.fields(first[owner] + offset, change)
         else:
             fields = self.source.fields(first[owner] + offset)
+        if self.time is not None:
+            fields = {**fields, "time": self.time[torch.from_numpy(first[owner] + offset)]}
         return Items(fields, torch.from_numpy(owner), len(patients))
 
     def some(self, source: BagSource, patients: Ints, draw: Draw) -> Items:
@@ -255,14 +260,23 @@ def load(cohort: Cohort, name: str, preparation: AnyPreparation) -> Loaded:
     start = np.concatenate([[0], np.cumsum(np.bincount(position, minlength=len(cohort)))]).astype(np.int64)
     if modality is None or not len(rows):
         return Loaded(NothingSource(shape_of(preparation)), start)
+    time = None if modality.time is None else standardised(modality.time[rows], preparation)
     if isinstance(preparation, TablePreparation) and isinstance(modality.data, TableData):
-        return Loaded(TableSource(preparation, modality.data, rows), start)
+        return Loaded(TableSource(preparation, modality.data, rows), start, time)
     if isinstance(preparation, BagPreparation) and isinstance(modality.data, BagData):
         patches = np.concatenate([[0], np.cumsum(modality.data.lengths[rows])])
         return Loaded(BagSource(preparation, modality.data, rows), patches[start].astype(np.int64))
     assert isinstance(preparation, ImagePreparation)
     assert isinstance(modality.data, ImageData)
-    return Loaded(ImageSource(preparation, modality.data, rows), start)
+    return Loaded(ImageSource(preparation, modality.data, rows), start, time)
+
+
+def standardised(time: npt.NDArray[np.floating[Any]], preparation: AnyPreparation) -> Tensor | None:
+    """Times of observation as a network reads them; None for one that reads none."""
+    if isinstance(preparation, BagPreparation) or preparation.clock is None:
+        return None
+    mean, spread = preparation.clock
+    return torch.from_numpy((time - mean) / spread).float()
 
 
 def truth(values: TargetValues) -> Truth:

@@ -21,7 +21,7 @@ from fusiondx.data.cohort_file import read_cohort_file
 from fusiondx.data.description import Description, describe_missing, describe_modalities, describe_targets
 from fusiondx.data.images import ImageData
 from fusiondx.data.modalities import Modality, ModalitySpec, Unknown, read_modality
-from fusiondx.data.outcomes import columns_of, flat, read_target, replaced
+from fusiondx.data.outcomes import at_or_before, columns_of, counted_from, flat, read_target, replaced
 from fusiondx.data.reading import (
     FileSource,
     FrameSource,
@@ -60,6 +60,8 @@ class Cohort:
     title: str = ""
     treatment: Treatment | None = None
     """Which input is a treatment, where one is declared."""
+    landmarked: float | None = None
+    """The time from which prognoses are counted, where that is later than baseline; see `landmark`."""
 
     @classmethod
     def read(cls, path: str | Path, data: str | Path | None = None, unknown: Unknown | None = None) -> Cohort:
@@ -74,7 +76,8 @@ class Cohort:
         source = FileSource.open(folder, file.patients.file)
         who, rule = file.patients, unknown or file.patients.unknown
         read = cls._assemble(source, who.id, who.site, file.modalities, file.targets, folder, rule, file.title)
-        return read.declare(file.treatment)
+        told = read.declare(file.treatment)
+        return told if file.landmark is None else told.landmark(file.landmark)
 
     @classmethod
     def from_frame(
@@ -185,6 +188,28 @@ class Cohort:
         if not keep.any():
             raise DataError(f"No patient has all of: {listed(names)}. Require less, or check the ids in their files.")
         return self[keep]
+
+    def landmark(self, at: float) -> Cohort:
+        """What was known at the time `at` after baseline, of the patients still at risk then (van Houwelingen 2007).
+
+        Observations of timed modalities later than `at` are left out, and so are patients whose event came, or who were
+        last seen, at `at` or before; times of prognoses count from `at` on. Modalities without a time are taken as
+        known at baseline. A model trained on this refuses later observations. Raises `ConfigError` for a time that is
+        not finite, or where a landmark was set before, `DataError` where no patient is left.
+        """
+        if not np.isfinite(at) or self.landmarked is not None:
+            why = "a landmark was set before: go back to the whole cohort" if np.isfinite(at) else "give a finite time"
+            raise ConfigError(f"landmark({at:g}): {why}.")
+        gone = [at_or_before(values, at) for values in self.targets.values()]
+        here = self[np.flatnonzero(~np.any(gone, axis=0))] if gone else self
+        if not len(here):
+            raise DataError(f"Nobody is at risk at the landmark {at:g}. Choose an earlier one.")
+        return replace(
+            here,
+            modalities={name: modality.until(at) for name, modality in here.modalities.items()},
+            targets={name: counted_from(values, at) for name, values in here.targets.items()},
+            landmarked=float(at),
+        )
 
     def declare(self, treatment: Treatment | None) -> Cohort:
         """The same patients with one of their inputs declared a treatment, for `FusionModel.predict_benefit`.

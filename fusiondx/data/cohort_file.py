@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -35,6 +36,8 @@ class CohortFile(Spec):
     modalities: Mapping[str, ModalitySpec] = Field(min_length=1)
     targets: Mapping[str, TargetSpec] = Field(default_factory=dict)
     treatment: Treatment | None = None
+    landmark: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """See `Cohort.landmark`."""
     title: str = ""
 
 

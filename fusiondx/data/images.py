@@ -56,11 +56,14 @@ class Image(Spec):
     encoder the mask, "crop" cuts the image to the mask's bounding box plus `margin` (a fraction of the box) on every
     side, "segment" lets an encoder that can learn to draw it (new patients need none), "ignore" leaves it unread. An
     image whose mask is empty or absent is kept whole.
+
+    `time` is the column that says when each was taken, as in `Table`.
     """
 
     path: str
     file: str | None = None
     id: str | None = None
+    time: str | None = None
     mask: str | None = None
     size: Side | tuple[Side, Side] = 64
     crop: float | None = Field(default=None, gt=0, le=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,13 +17,14 @@ from fusiondx.data.bags import Bag, BagData
 from fusiondx.data.cache import content_hash
 from fusiondx.data.genomics import Genomics
 from fusiondx.data.images import Image, ImageData
-from fusiondx.data.reading import FileSource, Source, gaps, need_columns, read_ids, text
+from fusiondx.data.reading import FileSource, Source, gaps, need_columns, number, read_ids, text
 from fusiondx.data.tables import Table, TableData
 from fusiondx.data.volumes import Volume
 from fusiondx.errors import DataError, counted, listed
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating[Any]]
 
 ModalitySpec = Annotated[Table | Genomics | Image | Volume | Bag, Field(discriminator="kind")]
 Unknown = Literal["error", "drop"]
@@ -41,6 +42,8 @@ class Modality:
     data: TableData | ImageData | BagData
     rows: Ints
     start: Ints
+    time: Floats | None = None
+    """When each row of `data` was observed; None where that is not told. A patient's items are in that order."""
 
     @property
     def counts(self) -> Ints:
@@ -64,11 +67,28 @@ class Modality:
     def take(self, patients: Ints) -> Modality:
         """The same for some patients, by position."""
         place, rows = self.locate(patients)
-        return Modality(self.spec, self.data, rows, starts(place, len(patients)))
+        return replace(self, rows=rows, start=starts(place, len(patients)))
+
+    def later(self, limit: float) -> npt.NDArray[np.bool_]:
+        """Which patients have an item observed later than `limit`."""
+        if self.time is None:
+            return np.zeros(len(self.counts), dtype=bool)
+        place, rows = self.locate(np.arange(len(self.counts)))
+        return np.bincount(place, self.time[rows] > limit, minlength=len(self.counts)) > 0
+
+    def until(self, limit: float) -> Modality:
+        """The same without what was observed later than `limit`."""
+        if self.time is None:
+            return self
+        place, rows = self.locate(np.arange(len(self.counts)))
+        kept = self.time[rows] <= limit
+        return replace(self, rows=rows[kept], start=starts(place[kept], len(self.counts)))
 
     def digest(self) -> str:
         """SHA-256 of what the patients have, in their order; where files lie does not count."""
         sha = hashlib.sha256(f"{self.spec.kind} {self.counts.tolist()}".encode())
+        if self.time is not None:
+            sha.update(self.time[self.locate(np.arange(len(self.counts)))[1]].astype("<f8").tobytes())
         if isinstance(self.data, TableData):
             sha.update(self.data.digest(self.rows).encode())
         else:
@@ -114,8 +134,39 @@ def read_modality(
     if unknown == "error":
         _refuse_strangers(owners[place < 0], name, source.name)
     rows = rows[place[rows] >= 0]
-    rows = rows[np.argsort(place[rows], kind="stable")]
-    return Modality(spec, data, rows.astype(np.int64), starts(place[rows], len(ids)))
+    time = times(spec, source, key)
+    if time is not None:
+        refuse_untimed(spec, source.name, owners[rows], time[rows])
+    # lexsort is stable: items of one time stay in the order of the file
+    rows = rows[np.lexsort((np.zeros(len(rows)) if time is None else time[rows], place[rows]))]
+    return Modality(spec, data, rows.astype(np.int64), starts(place[rows], len(ids)), time)
+
+
+def times(spec: Table | Genomics | Image | Volume | Bag, source: Source, id: str) -> Floats | None:
+    """When each table row, or each image that there is, was observed; None where no column says so."""
+    column = None if isinstance(spec, Genomics | Bag) else spec.time
+    if column is None or isinstance(spec, Genomics | Bag):
+        return None
+    need_columns(source, [column])
+    time = number(source.frame([column])[column])
+    return time if isinstance(spec, Table) else time[~gaps(text(source.frame([spec.path])[spec.path]))]
+
+
+def refuse_untimed(spec: Table | Genomics | Image | Volume | Bag, name: str, ids: Array, time: Floats) -> None:
+    """Raise `DataError` where an item has no time, or where a table has two rows of one patient at one time."""
+    untimed = sorted(set(ids[~np.isfinite(time)]))
+    if untimed:
+        raise DataError(
+            f"{name}: {counted(len(untimed), 'patient')} with something else than a finite number as time: "
+            f"{listed(untimed)}. Write when each was observed, counted from baseline, or remove the row."
+        )
+    pairs = pd.MultiIndex.from_arrays([ids, time])
+    twice = sorted(set(ids[pairs.duplicated()])) if isinstance(spec, Table) else []
+    if twice:
+        raise DataError(
+            f"{name}: {counted(len(twice), 'patient')} with more than one row at the same time: {listed(twice)}. "
+            "Keep one row per patient and time."
+        )
 
 
 def _refuse_strangers(ids: Array, name: str, file: str) -> None:

@@ -251,3 +251,18 @@ def replaced(values: TargetValues, y: Array, ids: Array) -> TargetValues:
         return replace(new, fields={**values.fields, **new.fields}, classes=values.classes)
     assert isinstance(values.spec, Number)  # masks are not asked for
     return from_numbers(values.spec, y.astype(np.float64), ids, "y")
+
+
+def at_or_before(values: TargetValues, time: float) -> npt.NDArray[np.bool_]:
+    """Which patients met the event, or were last seen, at `time` or before; nobody where the target has no time."""
+    if not isinstance(values.spec, Survival | CompetingRisks):
+        return np.zeros(len(values), dtype=bool)
+    return np.asarray(values.known & (values.fields["time"] <= time))
+
+
+def counted_from(values: TargetValues, time: float) -> TargetValues:
+    """The same prognosis with times counted from `time`; other targets as they are."""
+    if not isinstance(values.spec, Survival | CompetingRisks):
+        return values
+    moved = np.where(values.known, values.fields["time"] - time, 0.0)
+    return replace(values, fields={**values.fields, "time": moved})

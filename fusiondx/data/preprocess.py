@@ -41,6 +41,8 @@ class TablePreparation(Spec):
     categories: dict[str, tuple[str, ...]]
     log: tuple[str, ...] = ()
     """Numeric columns that become log2(x + 1) before anything else; median, mean and scale are of that."""
+    clock: tuple[float, float] | None = None
+    """Mean and spread of the times of observation; None where there are none."""
     kind: Literal["table"] = "table"
 
     @property
@@ -193,6 +195,8 @@ class ImagePreparation(Spec):
     """Whether the tumour mask is the last channel."""
     segmented: bool = False
     """Whether the tumour mask is something to learn."""
+    clock: tuple[float, float] | None = None
+    """Mean and spread of the times of observation; None where there are none."""
     kind: Literal["image"] = "image"
 
 
@@ -241,6 +245,11 @@ def fit_bag(data: BagData, rows: Rows) -> BagPreparation:
         patches = np.unique(np.linspace(0, length - 1, min(SAMPLE, length)).astype(int))
         scaler.partial_fit(data.patches(row, patches).astype(np.float64))
     return BagPreparation(tuple(scaler.mean_.tolist()), tuple(scaler.scale_.tolist()))
+
+
+def fit_clock(time: Floats) -> tuple[float, float]:
+    """Mean and spread of times of observation."""
+    return float(time.mean()), float(time.std()) or 1.0
 
 
 AnyPreparation = TablePreparation | ImagePreparation | BagPreparation

@@ -1,4 +1,4 @@
-"""Tables: a few numeric and categorical columns, one row per patient."""
+"""Tables: a few numeric and categorical columns, one row per patient, or one per patient and time."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ Array = npt.NDArray[Any]
 class Table(Spec):
     """Clinical or other tabular data: `numeric` and `categorical` columns of `file`, or of the patient table.
 
+    `time` is the column that says when each row was observed, in the unit of the prognosis and from the same start, its
+    baseline; a patient may then have several rows, a token each.
     Column names may hold ``*``. `recode` unites spellings: ``{"histology": {"Adenocarcinoma": "adenocarcinoma"}}``.
     """
 
@@ -32,15 +34,18 @@ class Table(Spec):
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     recode: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    time: str | None = None
     id: str | None = None
     kind: Literal["table"] = "table"
 
     def read(self, source: Source, id: str) -> tuple[Array, TableData]:
         """The ids of the rows of `source`, and their values."""
         ids = read_ids(source, id)
-        refuse_duplicate_ids(ids, source.name)
-        numeric = matching(source, self.numeric, besides=(id,)) if self.numeric else ()
-        categorical = matching(source, self.categorical, besides=(id, *numeric)) if self.categorical else ()
+        if self.time is None:
+            refuse_duplicate_ids(ids, source.name)
+        keys = (id,) if self.time is None else (id, self.time)
+        numeric = matching(source, self.numeric, besides=keys) if self.numeric else ()
+        categorical = matching(source, self.categorical, besides=(*keys, *numeric)) if self.categorical else ()
         self._check(numeric, categorical)
         frame = source.frame([*numeric, *categorical])
         values = numbers(frame[list(numeric)], ids, source.name).astype(np.float32)

@@ -36,11 +36,14 @@ class Volume(Spec):
     the mask, "crop" cuts the volume to the mask's bounding box plus `margin` (a fraction of the box) on every side,
     "segment" lets an encoder that can learn to draw it (new patients need none), "ignore" leaves it unread. A volume
     whose mask is empty or absent is kept whole.
+
+    `time` is the column that says when each was taken, as in `Table`.
     """
 
     path: str
     file: str | None = None
     id: str | None = None
+    time: str | None = None
     mask: str | None = None
     size: Side | tuple[Side, Side, Side] = 32
     spacing: Millimetres | tuple[Millimetres, Millimetres, Millimetres] | None = None
