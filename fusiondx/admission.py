@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from fusiondx.core.components import EncoderSpec
+from fusiondx.core.joining import read_by
 from fusiondx.core.targets import Classes, CompetingRisks, Labels, Survival
 from fusiondx.data import preprocess
 from fusiondx.data.bags import BagData
@@ -155,6 +157,41 @@ def refuse_unknown(setting: str, given: Mapping[str, Any], noun: str, known: lis
     for name in given:
         if name not in known:
             raise ConfigError(f"{setting}: the cohort has no {noun} '{name}'.{did_you_mean(name, known)}")
+
+
+def reading(setting: str, given: Mapping[str, Any], modalities: list[str]) -> dict[str, tuple[str, ...]]:
+    """Which modalities each encoder reads: those named together, ``clinical+omics``, and each of the others alone.
+
+    In the order of the modalities. Raises `ConfigError` where a modality is not there or named twice.
+    """
+    asked = {name: read_by(name, modalities) for name in given}
+    named = [part for mine in asked.values() for part in mine]
+    refuse_unknown(setting, dict.fromkeys(named), "modality", modalities)
+    for part in named:
+        if named.count(part) > 1:
+            raise ConfigError(f"{setting}: '{part}' is read more than once. Name each modality once.")
+    owner = {part: name for name, mine in asked.items() for part in mine}
+    return {name: asked.get(name, (name,)) for name in dict.fromkeys(owner.get(part, part) for part in modalities)}
+
+
+def check_reads(setting: str, name: str, encoder: EncoderSpec, kinds: Mapping[str, str]) -> None:
+    """Raise `ConfigError` for an encoder that cannot read what it is asked to."""
+    for part in read_by(name, kinds):
+        kind = SHAPES.get(kinds[part], kinds[part])
+        if kind not in encoder.accepts:
+            raise ConfigError(f"{setting}.{name}: {encoder} reads {listed(encoder.accepts)}, but '{part}' is a {kind}.")
+        if part != name and kind != "table":
+            raise ConfigError(f"{setting}.{name}: '{part}' is a {kind}; only tables can be read side by side.")
+
+
+def check_together(encoders: Collection[str], cohort: Cohort) -> None:
+    """Raise `ConfigError` where a table that is to be read side by side with others has times of observation."""
+    for name in encoders:
+        for part in read_by(name, cohort.modalities):
+            if part != name and cohort.modalities[part].time is not None:
+                raise ConfigError(
+                    f"encoders.{name}: '{part}' has times of observation, which only an encoder of its own can read."
+                )
 
 
 def warn(message: str) -> None:

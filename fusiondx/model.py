@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,12 +16,14 @@ from torch import nn
 
 from fusiondx import choices, saving
 from fusiondx.admission import (
-    SHAPES,
     check_cohort,
     check_learnable,
     check_readable,
+    check_reads,
+    check_together,
     last_time,
     prepare,
+    reading,
     refuse_unknown,
 )
 from fusiondx.benefit import Benefit, benefits
@@ -34,8 +36,10 @@ from fusiondx.core.components import (
     RawImages,
     Segmenting,
     Settled,
+    Shape,
     Stratified,
 )
+from fusiondx.core.joining import read_by, shape_beside
 from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.spec import Spec
 from fusiondx.core.targets import Cause, Masks, TargetValues
@@ -66,7 +70,8 @@ class FusionModel(BaseEstimator):
     Parameters
     ----------
     encoders:
-        Spec or its name by modality name. Modalities left out get the default of their kind.
+        Spec or its name by modality name. Modalities left out get the default of their kind. ``"clinical+omics"``
+        names several tables for one encoder that reads them side by side: early fusion at the input.
     fusion:
         Spec or its name. Early, where the decision sees all modalities: ``concat``, ``gated``, ``kronecker``,
         ``low_rank``, ``attention``, ``coattention``, ``bottleneck``, ``experts``. Late, where each modality decides and
@@ -118,8 +123,9 @@ class FusionModel(BaseEstimator):
         self.kinds_ = {name: modality.spec.kind for name, modality in cohort.modalities.items()}
         self.targets_ = {name: no_values(values.spec, values.classes) for name, values in cohort.targets.items()}
         encoders, fusion, heads = self._specs()
+        check_together(encoders, cohort)
         refuse_unanswerable(heads, cohort, self.dim)
-        found = extractors(cohort, encoders)
+        found = extractors(cohort, {name: spec for name, spec in encoders.items() if name in self.kinds_})
         trained = {name: kind for name, kind in self.kinds_.items() if name not in found}
         # before images are looked at, which may take hours: settings may be refused
         changes = augmentations(training.augmentation, trained) if training.augment else {}
@@ -127,7 +133,7 @@ class FusionModel(BaseEstimator):
         self.preparations_ = prepare(seen)
         self.kinds_ = {name: self.kinds_[name] for name in self.preparations_}
         self.extractors_ = {name: extractor for name, extractor in found.items() if name in self.preparations_}
-        self.specs_ = {name: encoders[name] for name in self.preparations_}, fusion, heads
+        self.specs_ = used(encoders, cohort.modalities, self.preparations_), fusion, heads
         prepared = Prepared(seen, self.preparations_)
         self.settings_: dict[str, Any] = {"dim": self.dim, "training": training, "seed": self.seed}
         self.landmark_ = last_time(cohort)
@@ -174,16 +180,13 @@ class FusionModel(BaseEstimator):
     def _specs(self) -> tuple[dict[str, EncoderSpec], FusionSpec, dict[str, HeadSpec]]:
         """The specs in force: defaults filled in, and checked against the modalities and targets at hand."""
         given, asked = self.encoders or {}, self.heads or {}
-        refuse_unknown("encoders", given, "modality", list(self.kinds_))
         refuse_unknown("heads", asked, "target", list(self.targets_))
         encoders = {
-            name: choices.encoder(given.get(name, default_encoder(kind)), f"encoders.{name}")
-            for name, kind in self.kinds_.items()
+            name: choices.encoder(given.get(name, default_encoder(self.kinds_[read[0]])), f"encoders.{name}")
+            for name, read in reading("encoders", given, list(self.kinds_)).items()
         }
         for name, spec in encoders.items():
-            kind = SHAPES.get(self.kinds_[name], self.kinds_[name])
-            if kind not in spec.accepts:
-                raise ConfigError(f"encoders.{name}: {spec} reads {listed(spec.accepts)}, but '{name}' is a {kind}.")
+            check_reads("encoders", name, spec, self.kinds_)
         heads = {
             name: choices.head(asked.get(name, default_head(target)), f"heads.{name}")
             for name, target in self.targets_.items()
@@ -204,14 +207,21 @@ class FusionModel(BaseEstimator):
         targets: Mapping[str, TargetValues],
     ) -> Network:
         training = self.training or Training()
+        reads = {name: read_by(name, self.preparations_) for name in encoders}
         return Network(
-            {name: spec.build(shape_of(self.preparations_[name]), self.dim) for name, spec in encoders.items()},
+            {name: spec.build(self._shape(reads[name]), self.dim) for name, spec in encoders.items()},
             fusion.build(tuple(encoders), self.dim),
             {name: spec.build(targets[name], self.dim) for name, spec in heads.items()},
             training.modality_dropout,
             autocast=training.precision == "bfloat16",
             clocks={n: Clock(self.dim) for n, p in self.preparations_.items() if getattr(p, "clock", None) is not None},
+            reads=reads,
         )
+
+    def _shape(self, names: tuple[str, ...]) -> Shape:
+        """What an encoder of these modalities reads."""
+        shapes = {name: shape_of(self.preparations_[name]) for name in names}
+        return shape_beside(shapes) if len(names) > 1 else shapes[names[0]]
 
     # -- predicting ---------------------------------------------------------------------------------------------
 
@@ -465,6 +475,17 @@ def refuse_unanswerable(heads: Mapping[str, HeadSpec], cohort: Cohort, dim: int)
                 spec.build(cohort.targets[name], dim)
             except FusionDxError as error:
                 raise type(error)(f"heads.{name}: {error}") from error
+
+
+def used(
+    encoders: Mapping[str, EncoderSpec], modalities: Collection[str], prepared: Collection[str]
+) -> dict[str, EncoderSpec]:
+    """The encoders of modalities that are in use; a joint name loses those that are not."""
+    kept = {
+        "+".join(part for part in read_by(name, modalities) if part in prepared): spec
+        for name, spec in encoders.items()
+    }
+    return {name: spec for name, spec in kept.items() if name}
 
 
 def clean_history(history: pd.DataFrame) -> dict[str, list[float | None]]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fusiondx.clock import Clock
 from fusiondx.core.batch import Batch, Items
 from fusiondx.core.components import Encoder, Fusion, Head, Paced, Primed, Regularised
+from fusiondx.core.joining import beside
 from fusiondx.core.tokens import Tokens
 
 
@@ -26,8 +27,10 @@ class Network(nn.Module):
         modality_dropout: float,
         autocast: bool = False,
         clocks: Mapping[str, Clock] | None = None,
+        reads: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         super().__init__()
+        self.reads = reads or {name: (name,) for name in encoders}  # the modalities of each encoder
         self.encoders = nn.ModuleDict(dict(encoders))
         self.fusion = fusion
         self.heads = nn.ModuleDict(dict(heads))
@@ -39,18 +42,24 @@ class Network(nn.Module):
         """Let encoders fit what training does not reach, on a modality's items of all training patients."""
         for name, encoder in self.encoders.items():
             if isinstance(encoder, Primed):
-                encoder.prime(everyone(name))
+                encoder.prime(self.items(name, everyone))
 
     def opinions(self, batch: Batch) -> Tokens:
         """What the fusion makes of the modalities each patient has."""
         inputs = drop_modalities(batch.inputs, self.modality_dropout) if self.training else batch.inputs
-        tokens = {name: self.tokens(name, inputs[name]) for name in self.encoders}
-        timed = {name: clock(tokens[name], inputs[name]) for name, clock in self.clocks.items()}
+        read = {name: self.items(name, inputs.__getitem__) for name in self.encoders}
+        tokens = {name: self.tokens(name, items) for name, items in read.items()}
+        timed = {name: clock(tokens[name], read[name]) for name, clock in self.clocks.items()}
         opinions: Tokens = self.fusion({**tokens, **timed})
         return opinions
 
+    def items(self, name: str, of: Callable[[str], Items]) -> Items:
+        """What an encoder reads: the items `of` a modality, or of several tables side by side."""
+        reads = self.reads[name]
+        return of(name) if reads == (name,) else beside({part: of(part) for part in reads})
+
     def tokens(self, name: str, items: Items) -> Tokens:
-        """What one modality's encoder makes of its items; while training with autocast, pixels in bfloat16."""
+        """What one encoder makes of its items; while training with autocast, pixels in bfloat16."""
         pixels = items.fields.get("pixels")
         if pixels is None or not (self.autocast and self.training):
             found: Tokens = self.encoders[name](items)

@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeInt, TypeAdapter, model_validator
 from torch import Tensor, nn
 
 from fusiondx.core.components import RawImages
+from fusiondx.core.joining import read_by
 from fusiondx.core.settings import parse
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.targets import TargetSpec
@@ -60,7 +61,8 @@ class Description(Spec):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Description:
-        if not set(self.encoders) == set(self.kinds) == set(self.preparations):
+        read = {part for name in self.encoders for part in read_by(name, self.kinds)}
+        if not read == set(self.kinds) == set(self.preparations):
             raise ValueError("encoders, kinds and preparations name different modalities")
         tables = {name for name, prepared in self.preparations.items() if isinstance(prepared, TablePreparation)}
         if set(self.extracted) != {name for name in tables if self.kinds[name] in ("image", "volume")}:

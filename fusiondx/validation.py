@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,6 +17,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from fusiondx.baselines import ClinicalBaseline
+from fusiondx.core.joining import read_by
 from fusiondx.core.predictions import CompetingPrediction, LabelsPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.cohort import Cohort
@@ -238,7 +239,7 @@ def field_of(models: FusionModel | Mapping[str, FusionModel], cohort: Cohort, ba
 def rivals(model: FusionModel, cohort: Cohort) -> list[Contender]:
     """The baselines of a model: each modality alone, with the same settings, and a regression on the first table."""
     singles = [
-        Contender(f"{name} alone", "modality", confined(model, name), only=name)
+        Contender(f"{name} alone", "modality", confined(model, name, cohort.modalities), only=name)
         for name in cohort.modalities
         if len(cohort.modalities) > 1
     ]
@@ -247,10 +248,10 @@ def rivals(model: FusionModel, cohort: Cohort) -> list[Contender]:
     return [*singles, *classical]
 
 
-def confined(model: FusionModel, modality: str) -> FusionModel:
+def confined(model: FusionModel, modality: str, modalities: Collection[str]) -> FusionModel:
     """The same settings for one modality."""
-    mine = {name: spec for name, spec in (model.encoders or {}).items() if name == modality}
-    confined: FusionModel = clone(model).set_params(encoders=mine or None)
+    mine = [spec for name, spec in (model.encoders or {}).items() if modality in read_by(name, modalities)]
+    confined: FusionModel = clone(model).set_params(encoders={modality: mine[0]} if mine else None)
     return confined
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fusiondx import choices
-from fusiondx.admission import SHAPES, check_learnable, refuse_unknown
+from fusiondx.admission import check_learnable, check_reads, reading, refuse_unknown
 from fusiondx.data.cohort import Cohort
 from fusiondx.encoders import Backbone
-from fusiondx.errors import ConfigError, DataError, listed
+from fusiondx.errors import ConfigError, DataError
 from fusiondx.experiment.file import Experiment, Model
 
 """What an encoder reads of a modality, where that is not called as its kind."""
@@ -47,13 +47,11 @@ def training_parts(experiment: Experiment, cohort: Cohort) -> list[Cohort]:
 
 def check_model(model: Model, cohort: Cohort, where: str) -> None:
     """Raise `ConfigError` for a component that does not fit the cohort."""
-    refuse_unknown(f"{where}.encoders", model.encoders, "modality", list(cohort.modalities))
     refuse_unknown(f"{where}.heads", model.heads, "target", list(cohort.targets))
+    kinds = {name: modality.spec.kind for name, modality in cohort.modalities.items()}
+    reading(f"{where}.encoders", model.encoders, list(kinds))
     for name, encoder in model.encoders.items():
-        kind = cohort.modalities[name].spec.kind
-        if SHAPES.get(kind, kind) not in encoder.accepts:
-            reads = listed(encoder.accepts)
-            raise ConfigError(f"{where}.encoders.{name}: '{encoder.kind}' reads {reads}, but '{name}' is a {kind}.")
+        check_reads(f"{where}.encoders", name, encoder, kinds)
         if isinstance(encoder, Backbone) and not choices.known_to_timm(encoder.name):
             raise ConfigError(f"{where}.encoders.{name}: no timm model is called '{encoder.name}'.")
     for name, head in model.heads.items():
