@@ -179,7 +179,10 @@ def check_reads(setting: str, name: str, encoder: EncoderSpec, kinds: Mapping[st
     for part in read_by(name, kinds):
         kind = SHAPES.get(kinds[part], kinds[part])
         if kind not in encoder.accepts:
-            raise ConfigError(f"{setting}.{name}: {encoder} reads {listed(encoder.accepts)}, but '{part}' is a {kind}.")
+            reader = getattr(encoder, "kind", type(encoder).__name__)
+            raise ConfigError(
+                f"{setting}.{name}: '{reader}' reads {listed(encoder.accepts)}, but '{part}' is a {kind}."
+            )
         if part != name and kind != "table":
             raise ConfigError(f"{setting}.{name}: '{part}' is a {kind}; only tables can be read side by side.")
 
