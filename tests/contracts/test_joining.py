@@ -140,6 +140,16 @@ def test_what_cannot_be_read_together_is_refused(everyone: fdx.Cohort, encoders:
         model(encoders=encoders).fit(everyone)
 
 
+def test_a_table_with_times_of_observation_keeps_an_encoder_of_its_own() -> None:
+    frame = pd.DataFrame(
+        {"patient_id": list("abcd"), "age": range(4), "lab": [3, 1, 4, 2], "day": 0.0, "y": list("nyny")}
+    )
+    tables = {"clinical": fdx.Table(numeric=("age",)), "labs": fdx.Table(numeric=("lab",), time="day")}
+    timed = fdx.Cohort.from_frame(frame, modalities=tables, targets={"y": fdx.Classes("y")})
+    with pytest.raises(ConfigError, match=r"encoders\.clinical\+labs: 'labs' has times"):
+        model(encoders={"clinical+labs": "mlp"}).fit(timed)
+
+
 def test_yaml_says_it_the_same_way(tmp_path: Path) -> None:
     written = "cohort: c.yaml\nsplit: {test: 0.2}\nmodel: {encoders: {clinical+omics: {kind: mlp, hidden: [8]}}}\n"
     (tmp_path / "experiment.yaml").write_text(written)
