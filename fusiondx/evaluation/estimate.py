@@ -19,6 +19,12 @@ class Estimate:
     """Events or positive patients among them, where that makes sense."""
     method: str
     """How value and interval were obtained, in words."""
+    horizon: float | None = None
+    """The time it speaks of, in the unit of the times given; None where it speaks of none."""
+    threshold: float | None = None
+    """The probability or score from which a patient counts as positive; None where none does."""
+    convention: str = ""
+    """What definitions of the metric differ in, and the one taken: ties, truncation, orientation."""
 
 
 @dataclass(frozen=True)
