@@ -25,6 +25,8 @@ class Estimate:
     """The probability or score from which a patient counts as positive; None where none does."""
     convention: str = ""
     """What definitions of the metric differ in, and the one taken: ties, truncation, orientation."""
+    p: float | None = None
+    """Two-sided p-value that a difference is 0, or as `method` says; None where nothing is tested."""
 
 
 @dataclass(frozen=True)
