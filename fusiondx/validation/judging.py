@@ -1,0 +1,134 @@
+"""Judging: models trained and tested on patients they never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusiondx.data.cohort import Cohort
+from fusiondx.errors import ConfigError, DataError, counted, listed
+from fusiondx.model import FusionModel
+from fusiondx.reporting.report import Report
+from fusiondx.validation.contender import Contender
+from fusiondx.validation.reports import report
+from fusiondx.validation.rivals import field_of, named, rivals, title_of
+
+Index = npt.NDArray[np.integer[Any]]
+Tell = Callable[[str], None]
+
+
+def evaluate(
+    model: FusionModel,
+    cohort: Cohort,
+    *,
+    baselines: bool = True,
+    replicates: int = 1000,
+    seed: int = 0,
+    title: str = "Evaluation",
+) -> Report:
+    """Judge a fitted model on held-out patients.
+
+    With `baselines`, each modality alone and a clinical regression are fitted on the model's own training patients
+    (`model.cohort_`) and judged on the same held-out ones; a loaded model has no training patients to fit them on, and
+    the report says so. Raises `DataError` if a held-out patient took part in training.
+    """
+    known = getattr(model, "cohort_", None)
+    if known is not None:
+        refuse_overlap(known, cohort)
+    lead = Contender(title_of(model), "model", model)
+    lead.judge(model, cohort)
+    others, notes = [], []
+    if known is not None:
+        others = rivals(model, known) if baselines else []
+        notes = run(others, [(known, cohort)])
+    elif baselines:
+        notes.append(
+            "No baselines: a loaded model does not know its training patients. Use cross_validate or train_test."
+        )
+    return report([lead, *others], cohort, notes, replicates, seed, title, "held-out patients")
+
+
+def cross_validate(
+    models: FusionModel | Mapping[str, FusionModel],
+    cohort: Cohort,
+    folds: int | Iterable[tuple[Index, Index]] = 5,
+    *,
+    baselines: bool = True,
+    replicates: int = 1000,
+    seed: int = 0,
+    title: str = "Cross-validation",
+    progress: Tell | None = None,
+) -> Report:
+    """Train and judge one or several models on the same folds; out-of-fold predictions stay in the report's results.
+
+    `folds` is a number of stratified folds, or pairs of training and test index arrays as `Cohort.folds` gives.
+    """
+    pairs = cohort.folds(folds, seed=seed) if isinstance(folds, int) else list(folds)
+    if not pairs:
+        raise ConfigError("There are no folds to validate on.")
+    contenders = field_of(models, cohort, baselines)
+    notes = run(contenders, [(cohort[train], cohort[test]) for train, test in pairs], progress)
+    return report(contenders, cohort, notes, replicates, seed, title, f"{len(pairs)} folds")
+
+
+def train_test(
+    models: FusionModel | Mapping[str, FusionModel],
+    train: Cohort,
+    test: Cohort,
+    *,
+    baselines: bool = True,
+    replicates: int = 1000,
+    seed: int = 0,
+    title: str = "Train and test",
+    progress: Tell | None = None,
+) -> tuple[Report, dict[str, FusionModel]]:
+    """Train one or several models, judge them on held-out patients; returns the report and the fitted models."""
+    refuse_overlap(train, test)
+    contenders = field_of(models, train, baselines)
+    fitted: dict[str, FusionModel] = {}
+    notes = run(contenders, [(train, test)], progress, fitted)
+    names = named(models)
+    made = report(contenders, test, notes, replicates, seed, title, "held-out patients")
+    return made, {name: fitted[name] for name in names}
+
+
+def run(
+    contenders: Sequence[Contender],
+    splits: Sequence[tuple[Cohort, Cohort]],
+    progress: Tell | None = None,
+    keep: dict[str, FusionModel] | None = None,
+) -> list[str]:
+    """Train and judge every contender on every split; returns notes on those that could not be trained.
+
+    A fusion model that cannot be trained is an error; a baseline that cannot is a note.
+    """
+    notes = []
+    for contender in contenders:
+        for number, (train, test) in enumerate(splits):
+            where = f" (fold {number + 1} of {len(splits)})" if len(splits) > 1 else ""
+            try:
+                fitted = contender.fit(train)
+            except DataError as error:
+                if contender.role == "model":
+                    raise
+                notes.append(f"{contender.name} could not be trained{where}: {error}")
+                continue
+            contender.judge(fitted, test, number)
+            if keep is not None and contender.role == "model":
+                keep[contender.name] = fitted
+        if progress:
+            progress(f"{contender.name}: {len(splits)} of {len(splits)} fitted in {contender.seconds:.0f} s")
+    return notes
+
+
+def refuse_overlap(train: Cohort, test: Cohort) -> None:
+    """Raise `DataError` where a patient is on both sides."""
+    shared = np.intersect1d(train.ids.astype(str), test.ids.astype(str))
+    if len(shared):
+        raise DataError(
+            f"{counted(len(shared), 'held-out patient')} took part in training, so this would not be an evaluation: "
+            f"{listed(shared)}. Split by patient, e.g. with cohort.split()."
+        )

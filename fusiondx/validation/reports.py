@@ -1,0 +1,78 @@
+"""From contenders to a report: what each achieved, and how they differ on the same patients."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+
+from fusiondx.data.cohort import Cohort
+from fusiondx.evaluation.estimate import Estimate
+from fusiondx.evaluation.metrics import primary_metric
+from fusiondx.evaluation.score import difference
+from fusiondx.reporting.report import DIFFERENCES, Part, Report
+from fusiondx.validation.contender import Contender
+
+
+def report(
+    contenders: Sequence[Contender],
+    cohort: Cohort,
+    notes: Sequence[str],
+    replicates: int,
+    seed: int,
+    title: str,
+    held_out: str,
+) -> Report:
+    """Everything as one report; each fusion model is compared with all others, on the patients both judged."""
+    models = [contender for contender in contenders if contender.role == "model"]
+    pairs = [(model, other) for model in models for other in contenders if other is not model]
+    rows = [row for model, other in pairs for row in gaps(model, other, replicates, seed)]
+    simulated = "simulated" in (cohort.title or "").lower()
+    return Report(
+        title=title,
+        results=tuple(result for contender in contenders for result in contender.results(replicates, seed)),
+        differences=pd.DataFrame(rows, columns=list(DIFFERENCES)),
+        patterns=cohort.describe().patterns,
+        history={c.name: pd.concat(c.histories, ignore_index=True) for c in contenders if c.histories},
+        notes=(*(["These patients are simulated."] if simulated else []), *notes),
+        manifest={
+            "cohort": cohort.title or "untitled",
+            "cohort fingerprint": cohort.fingerprint,
+            "patients": str(len(cohort)),
+            "judged on": held_out,
+            "intervals": f"95 %, {replicates} patient-level bootstrap replicates, seed {seed}",
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            **{package: version(package) for package in ("fusiondx", "torch", "numpy", "scikit-learn")},
+            "python": platform.python_version(),
+        },
+    )
+
+
+def gaps(lead: Contender, other: Contender, replicates: int, seed: int) -> list[tuple[Any, ...]]:
+    """Paired differences, lead minus other, in the primary metric of every target both answered."""
+    rows: list[tuple[Any, ...]] = []
+    for target, theirs in other.parts.items():
+        ours = paired(lead.parts[target], theirs)
+        if ours is None:
+            continue
+        kind, metric = theirs[0][1].spec.kind, primary_metric(theirs[0][1])
+        found = difference(ours, theirs, metric, replicates=replicates, seed=seed)
+        if isinstance(found, Estimate):
+            span = (found.value, found.low, found.high, found.n)
+            rows.append((lead.named(kind), other.named(kind), target, metric, *span))
+    return rows
+
+
+def paired(ours: Sequence[Part], theirs: Sequence[Part]) -> list[Part] | None:
+    """Our parts confined to the patients they judged; None where they left out a whole part."""
+    if len(ours) != len(theirs):
+        return None
+    matched = []
+    for (prediction, truth), (other, _) in zip(ours, theirs, strict=True):
+        place = pd.Index(prediction.ids).get_indexer(pd.Index(other.ids))
+        matched.append((prediction.take(place), truth[place]))
+    return matched

@@ -1,0 +1,56 @@
+"""Rivals: the baselines every model is judged beside."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from sklearn.base import clone
+
+from fusiondx.baselines import ClinicalBaseline
+from fusiondx.core.joining import read_by
+from fusiondx.data.cohort import Cohort
+from fusiondx.data.tables import Table
+from fusiondx.errors import ConfigError
+from fusiondx.model import FusionModel
+from fusiondx.validation.contender import Contender
+
+
+def field_of(models: FusionModel | Mapping[str, FusionModel], cohort: Cohort, baselines: bool) -> list[Contender]:
+    """All contenders: the models, and with `baselines` each modality alone and a clinical regression."""
+    mine = named(models)
+    leads = [Contender(name, "model", model) for name, model in mine.items()]
+    return [*leads, *(rivals(next(iter(mine.values())), cohort) if baselines else [])]
+
+
+def rivals(model: FusionModel, cohort: Cohort) -> list[Contender]:
+    """The baselines of a model: each modality alone, with the same settings, and a regression on the first table."""
+    singles = [
+        Contender(f"{name} alone", "modality", confined(model, name, cohort.modalities), only=name)
+        for name in cohort.modalities
+        if len(cohort.modalities) > 1
+    ]
+    tables = [name for name, modality in cohort.modalities.items() if isinstance(modality.spec, Table)]
+    classical = [Contender(name, "baseline", ClinicalBaseline(name), only=name) for name in tables[:1]]
+    return [*singles, *classical]
+
+
+def confined(model: FusionModel, modality: str, modalities: Collection[str]) -> FusionModel:
+    """The same settings for one modality."""
+    mine = [spec for name, spec in (model.encoders or {}).items() if modality in read_by(name, modalities)]
+    confined: FusionModel = clone(model).set_params(encoders={modality: mine[0]} if mine else None)
+    return confined
+
+
+def named(models: FusionModel | Mapping[str, FusionModel]) -> dict[str, FusionModel]:
+    """The models by name."""
+    if isinstance(models, Mapping):
+        if not models:
+            raise ConfigError("There are no models to validate.")
+        return dict(models)
+    return {title_of(models): models}
+
+
+def title_of(model: FusionModel) -> str:
+    """A name for a model: its fusion's."""
+    fusion = model.fusion
+    return f"fusion ({fusion if isinstance(fusion, str) else getattr(fusion, 'kind', type(fusion).__name__)})"
