@@ -23,6 +23,7 @@ app = typer.Typer(
 Out = Annotated[Path, typer.Option(help="Run folder to write; it appears when all is finished.", show_default=False)]
 Data = Annotated[Path | None, typer.Option(help="Folder with the data files; left out: beside the cohort.yaml.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished run folder.")]
+Set = Annotated[list[str] | None, typer.Option(help="Change a setting: model.training.epochs=3.")]
 Run = Annotated[Path, typer.Argument(help="A finished run folder.", show_default=False)]
 
 
@@ -69,7 +70,7 @@ def run(
     experiment: Annotated[Path, typer.Argument(help="An experiment.yaml.", show_default=False)],
     out: Out,
     data: Data = None,
-    set: Annotated[list[str] | None, typer.Option(help="Change a setting: model.training.epochs=3.")] = None,
+    set: Set = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Run an experiment and leave a run folder: settings, models, predictions, metrics, report."""
@@ -78,6 +79,30 @@ def run(
 
         print(running.run(experiment, data, out, set or (), overwrite, progress=note))
         note(f"Report: {out / 'report.html'}")
+
+
+@app.command()
+def compare(
+    experiments: Annotated[list[Path], typer.Argument(help="One experiment.yaml, or several.", show_default=False)],
+    out: Out,
+    data: Data = None,
+    fusions: Annotated[str | None, typer.Option(help="Fusions to add, such as gated,mean.")] = None,
+    first_folds: Annotated[bool, typer.Option("--first-folds", help="Judge all on the first one's patients.")] = False,
+    set: Set = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Judge models on the same folds, with paired differences.
+
+    One experiment is widened to every fusion, each modality alone and the clinical baseline.
+    """
+    with spoken():
+        from fusiondx.experiment import comparing
+        from fusiondx.experiment.standings import listing
+
+        asked = None if fusions is None else [name.strip() for name in fusions.split(",")]
+        found = comparing.compare(experiments, data, out, set or (), asked, first_folds, overwrite, progress=note)
+        print(listing(found))
+        note(f"Report: {out / 'report.html'}; table: {out / 'comparison.csv'}")
 
 
 @app.command()

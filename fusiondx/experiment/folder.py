@@ -19,7 +19,8 @@ FORMAT = 1
 MANIFEST, SETTINGS, COHORT = "manifest.json", "experiment.resolved.yaml", "cohort.yaml"
 HISTORY, METRICS, REPORT, PAGE = "history.csv", "metrics.csv", "report.json", "report.html"
 PREDICTIONS, MODEL, DATA = "predictions", "model", "data"
-OURS = {MANIFEST, SETTINGS, COHORT, HISTORY, METRICS, REPORT, PAGE, PREDICTIONS, MODEL, DATA}
+COMPARISON, EXPERIMENTS = "comparison.csv", "experiments"
+OURS = {MANIFEST, SETTINGS, COHORT, HISTORY, METRICS, REPORT, PAGE, PREDICTIONS, MODEL, DATA, COMPARISON, EXPERIMENTS}
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from fusiondx.core.predictions import Prediction
 from fusiondx.core.settings import read_yaml
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.cohort_file import read_cohort_file
+from fusiondx.errors import RunError
 from fusiondx.experiment import folder
 from fusiondx.model import FusionModel
 
@@ -26,6 +27,8 @@ def predict(run: Path, data: Path, cohort: Path | None = None) -> pd.DataFrame:
     `Cohort.read` does.
     """
     places = folder.need_run(run)["models"]
+    if not places:
+        raise RunError(f"{run} is a comparison, which keeps no model. Run the experiment you chose: `fusiondx run`.")
     models = {name: FusionModel.load(run / place) for name, place in places.items()}
     patients = read_inputs(cohort or run / folder.COHORT, data, {n for m in models.values() for n in m.preparations_})
     said = {name: wide(model.predict(patients)) for name, model in models.items()}

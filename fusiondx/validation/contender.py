@@ -68,8 +68,8 @@ class Contender:
             for target, part in overlaps(fitted, seen):
                 self.parts[target].append(part)
         self.parameters = getattr(fitted, "parameters_", None)
-        if isinstance(fitted, FusionModel):
-            self.histories.append(fitted.history_.assign(fold=fold))
+        if isinstance(history := getattr(fitted, "history_", None), pd.DataFrame):
+            self.histories.append(history.assign(fold=fold))
 
     def named(self, kind: str) -> str:
         """Its name in a table about targets of this kind."""

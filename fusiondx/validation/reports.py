@@ -26,10 +26,13 @@ def report(
     seed: int,
     title: str,
     held_out: str,
+    pairs: Sequence[tuple[Contender, Contender]] | None = None,
 ) -> Report:
-    """Everything as one report; each fusion model is compared with all others, on the patients both judged."""
-    models = [contender for contender in contenders if contender.role == "model"]
-    pairs = [(model, other) for model in models for other in contenders if other is not model]
+    """Everything as one report; each fusion model is compared with all others (or as `pairs` say), on the patients
+    both judged."""
+    if pairs is None:
+        models = [contender for contender in contenders if contender.role == "model"]
+        pairs = [(model, other) for model in models for other in contenders if other is not model]
     rows = [row for model, other in pairs for row in gaps(model, other, replicates, seed)]
     simulated = "simulated" in (cohort.title or "").lower()
     return Report(
