@@ -55,14 +55,23 @@ def look(
     data: ImageData, rows: dict[bytes, Any], extractor: Extractor, kept: sqlite3.Connection
 ) -> Iterator[tuple[bytes, Array]]:
     """Look at each image, one at a time: what is found must not depend, in its last digit, on what lies beside it."""
+    found: list[tuple[bytes, bytes]] = []
     with torch.inference_mode():
-        for n, (key, (pixels, mask)) in enumerate(zip(rows, data.decoded(list(rows.values())), strict=True), start=1):
+        for key, (pixels, mask) in zip(rows, data.decoded(list(rows.values())), strict=True):
             inside = None if mask is None else torch.from_numpy(mask > 0)
             value = extractor.eval()(torch.from_numpy(pixels.astype(np.float32)), inside).numpy().astype("<f4")
-            kept.execute("insert or replace into features values (?, ?)", (key, value.tobytes()))
-            if n % TOGETHER == 0:
-                kept.commit()
+            found.append((key, value.tobytes()))
+            if len(found) == TOGETHER:
+                write(kept, found)
+                found.clear()
             yield key, value
+        write(kept, found)
+
+
+def write(kept: sqlite3.Connection, found: list[tuple[bytes, bytes]]) -> None:
+    """Write down what was found, at once: while a transaction is open no other process can write."""
+    kept.executemany("insert or replace into features values (?, ?)", found)
+    kept.commit()
 
 
 def recall(kept: sqlite3.Connection, key: bytes, width: int) -> Array | None:

@@ -11,6 +11,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 
+SAFE = 600.0
+"""Log hazards that differ by less can be summed as they are; of others only their logarithms, at twenty times the cost."""
+
 
 def fit_cox(
     x: npt.ArrayLike, time: npt.ArrayLike, event: npt.ArrayLike, penalty: float, iterations: int = 100
@@ -81,13 +84,22 @@ class _Likelihood:
 
     def _derivatives(self, beta: Floats) -> tuple[Floats, Floats]:
         eta = (self.x @ beta)[:, None]
-        # Covariates moved above 0, so that their weighted sums too have a logarithm
-        shift = 1 - self.x.min(axis=0, initial=0.0)
         total = self._log_at_risk(eta)
-        mean = np.exp(self._log_at_risk(eta + np.log(self.x + shift)) - total) - shift
+        mean = self._mean_at_risk(eta, total)
         gradient = self.x[self.event].sum(axis=0) - mean.sum(axis=0) - self.penalty * beta
         curvature = self.x.T @ (self._exposure(eta, total) * self.x) - mean.T @ mean + np.diag(self.penalty)
         return gradient, curvature
+
+    def _mean_at_risk(self, eta: Floats, total: Floats) -> Floats:
+        """Per event: the mean covariates of its risk set, weighted by hazard; ``(events, covariates)``."""
+        if np.ptp(eta) < SAFE:
+            weighted = np.exp(eta - eta.max()) * self.x
+            summed = np.cumsum(weighted, axis=0)[self.last]
+            left = summed - self.gone[:, None] * self._over_ties(weighted[self.event])
+            return np.asarray(left / np.exp(total - eta.max()))
+        # Covariates moved above 0, so that their weighted sums too have a logarithm
+        shift = 1 - self.x.min(axis=0, initial=0.0)
+        return np.asarray(np.exp(self._log_at_risk(eta + np.log(self.x + shift)) - total) - shift)
 
     def _log_at_risk(self, log_terms: Floats) -> Floats:
         """Per event: log of the sum of terms over its risk set, less what tied events have taken away."""
@@ -109,3 +121,9 @@ class _Likelihood:
         """Per event: the sum of `terms` over the events at the same time."""
         starts, place = np.unique(self.first, return_inverse=True)
         return np.asarray(np.add.reduceat(terms, starts, axis=0)[place])
+
+
+def log_likelihood(log_hazard: npt.ArrayLike, time: npt.ArrayLike, event: npt.ArrayLike) -> float:
+    """The log partial likelihood of given log hazards (Efron's ties), summed over events."""
+    eta = np.asarray(log_hazard, dtype=np.float64)
+    return _Likelihood.of(eta[:, None], time, event, np.zeros(1)).value(np.ones(1))
