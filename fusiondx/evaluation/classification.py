@@ -55,6 +55,15 @@ def f1(confusion: Floats) -> Floats:
     return _of_classes(2 * _hits(confusion), confusion.sum(axis=-1) + confusion.sum(axis=-2), confusion)
 
 
+def matthews_correlation(confusion: Floats) -> Floats:
+    """Correlation of true and predicted class (Matthews 1975; Gorodkin 2004); undefined where either is constant."""
+    whole = confusion.sum(axis=(-2, -1))
+    true, called = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    covariance = _hits(confusion).sum(axis=-1) * whole - (true * called).sum(axis=-1)
+    variances = (whole**2 - (true**2).sum(axis=-1)) * (whole**2 - (called**2).sum(axis=-1))
+    return ratio(covariance, np.sqrt(variances))
+
+
 def _hits(confusion: Floats) -> Floats:
     return np.asarray(np.diagonal(confusion, axis1=-2, axis2=-1))
 

@@ -1,0 +1,239 @@
+"""Do predicted probabilities mean what they say? Calibration in the large, slope, O:E and the calibration curve.
+
+Recalibration models are logistic regressions on the logit of the probability (Cox 1958; Van Calster et al. 2019).
+Probabilities of 0 and 1 have no logit: they are moved to `EDGE` and ``1 - EDGE``, and the estimate says how many.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit, logit
+
+from fusiondx.errors import counted
+from fusiondx.evaluation import checking
+from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
+from fusiondx.evaluation.logistic import LogisticFit, fit_logistic
+from fusiondx.evaluation.proportions import Z95
+from fusiondx.evaluation.splines import restricted_cubic, spline_knots
+
+Array = npt.NDArray[np.generic]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+EDGE = 1e-6
+WALD = "95 % Wald interval"
+SEPARATED = "the probabilities separate the classes, so the slope has no finite estimate"
+DRAWS = 1000
+"""Curves drawn for the interval of the calibration index."""
+
+
+def estimate_calibration_intercept(
+    probability: npt.ArrayLike, positive: npt.ArrayLike, patient: Array | None = None
+) -> Outcome:
+    """Calibration in the large: log odds by which predictions are too low, with the slope fixed at 1; ideally 0.
+
+    This is not the intercept fitted together with the slope, `recalibration`. `patient` says whose each row is, where
+    patients are in several: the interval then clusters by patient. `Undefined` with one class; raises `DataError` for
+    what is no probability or label.
+    """
+    probability, positive = checking.forecast(probability, positive)
+    if reason := checking.lacking(positive):
+        return _undefined("calibration_intercept", reason, positive)
+    line, moved = _logit(probability)
+    fit = fit_logistic(np.ones((len(line), 1)), positive, offset=line, cluster=patient)
+    return _wald("calibration_intercept", fit, 0, positive, f"slope fixed at 1{moved}")
+
+
+def estimate_calibration_slope(
+    probability: npt.ArrayLike, positive: npt.ArrayLike, patient: Array | None = None
+) -> Outcome:
+    """Calibration slope: below 1 predictions are too extreme, above 1 not extreme enough.
+
+    As `estimate_calibration_intercept`; also `Undefined` where all probabilities are equal or separate the classes.
+    """
+    probability, positive = checking.forecast(probability, positive)
+    if reason := _unfit(probability, positive):
+        return _undefined("calibration_slope", reason, positive)
+    line, moved = _logit(probability)
+    fit = fit_logistic(_with_constant(line), positive, start=np.eye(2)[1], cluster=patient)
+    if not fit.converged:
+        return _undefined("calibration_slope", SEPARATED, positive)
+    return _wald("calibration_slope", fit, 1, positive, f"fitted together with an intercept{moved}")
+
+
+def recalibration(probability: npt.ArrayLike, positive: npt.ArrayLike) -> tuple[float, float] | Undefined:
+    """Intercept and slope of the joint fit, ``logit(corrected) = intercept + slope * logit(probability)``.
+
+    As `estimate_calibration_slope`. Fitted on other patients, it is what a model may be recalibrated with.
+    """
+    probability, positive = checking.forecast(probability, positive)
+    if reason := _unfit(probability, positive):
+        return _undefined("calibration_slope", reason, positive)
+    fit = fit_logistic(_with_constant(_logit(probability)[0]), positive)
+    if not fit.converged:
+        return _undefined("calibration_slope", SEPARATED, positive)
+    return float(fit.beta[0]), float(fit.beta[1])
+
+
+def estimate_observed_expected(
+    probability: npt.ArrayLike, positive: npt.ArrayLike, patient: Array | None = None
+) -> Outcome:
+    """Positive patients observed per one expected, O:E; ideally 1. Interval on the log scale.
+
+    Its standard error is that of ``O - (O:E) E`` over O, so it knows how far predictions and outcomes move together.
+    `Undefined` without positive patients, or where none is expected; errors as `estimate_calibration_intercept`.
+    """
+    probability, positive = checking.forecast(probability, positive)
+    observed, expected = float(positive.sum()), float(probability.sum())
+    if not observed or not expected:
+        reason = "no positive patient is expected" if observed else checking.lacking(positive)
+        return _undefined("observed_expected", str(reason), positive)
+    value = observed / expected
+    gap = _by_patient(positive - value * probability, patient)
+    factor = float(np.exp(Z95 * np.sqrt(gap @ gap) / observed))
+    n, method = _patients(positive, patient), "95 % interval on the log scale"
+    return Estimate("observed_expected", value, value / factor, value * factor, n, int(observed), method)
+
+
+@dataclass(frozen=True)
+class CalibrationCurve:
+    """Observed risk as a smooth function of predicted risk: restricted cubic splines of the logit, few of them."""
+
+    fit: LogisticFit
+    knots: Floats
+    """On the logit scale; none where the curve is a line there."""
+
+    def design(self, probability: Floats) -> Floats:
+        return _with_constant(restricted_cubic(_logit(probability)[0], self.knots))
+
+    def at(self, probability: Floats) -> Floats:
+        """Observed risk of patients who were predicted `probability`."""
+        return np.asarray(expit(self.design(probability) @ self.fit.beta))
+
+    def band(self, probability: Floats) -> tuple[Floats, Floats]:
+        """Pointwise 95 % interval of `at`, by the delta method on the logit scale."""
+        design = self.design(probability)
+        se = np.sqrt(np.einsum("ij,jk,ik->i", design, self.fit.covariance, design))
+        line = design @ self.fit.beta
+        return np.asarray(expit(line - Z95 * se)), np.asarray(expit(line + Z95 * se))
+
+
+def calibration_curve(
+    probability: npt.ArrayLike, positive: npt.ArrayLike, patient: Array | None = None
+) -> CalibrationCurve | Undefined:
+    """The curve fitted to patients (Austin & Steyerberg 2019; Harrell 2015 for the knots).
+
+    Four knots, at the 5th, 35th, 65th and 95th percentile of the logits; a line where these coincide, and where the
+    rarer class has fewer than 20 patients. `Undefined` and errors as `estimate_calibration_slope`.
+    """
+    probability, positive = checking.forecast(probability, positive)
+    if reason := _unfit(probability, positive):
+        return _undefined("calibration_curve", reason, positive)
+    line, _ = _logit(probability)
+    rarer = min(positive.sum(), (~positive).sum())
+    knots = spline_knots(line) if rarer >= 20 else np.empty(0)
+    design = _with_constant(restricted_cubic(line, knots))
+    fit = fit_logistic(design, positive, start=np.eye(design.shape[1])[1], cluster=patient)
+    if not fit.converged:
+        return _undefined("calibration_curve", SEPARATED, positive)
+    return CalibrationCurve(fit, knots)
+
+
+def calibration_frame(
+    probability: npt.ArrayLike, positive: npt.ArrayLike, points: int = 101
+) -> pd.DataFrame | Undefined:
+    """A calibration plot's smooth curve: `predicted`, `observed`, `low`, `high`, from least to most predicted."""
+    curve = calibration_curve(probability, positive)
+    if isinstance(curve, Undefined):
+        return curve
+    given = np.asarray(probability, dtype=np.float64)
+    grid = np.linspace(given.min(), given.max(), points)
+    low, high = curve.band(grid)
+    return pd.DataFrame({"predicted": grid, "observed": curve.at(grid), "low": low, "high": high})
+
+
+def estimate_calibration_errors(
+    probability: npt.ArrayLike, positive: npt.ArrayLike, patient: Array | None = None, seed: int = 0
+) -> tuple[Outcome, ...]:
+    """ICI, E50, E90 and Emax: mean, median, 90th percentile and maximum of |observed - predicted| over patients.
+
+    Observed risk is `calibration_curve`'s (Austin & Steyerberg 2019). All four are above 0 even for perfect
+    predictions; the interval makes up for it: curves drawn around the fitted one show how far such a distance is
+    from its truth, and the distances are turned round (basic bootstrap; Davison & Hinkley 1997), never below 0.
+    """
+    names = ("ici", "e50", "e90", "emax")
+    probability, positive = checking.forecast(probability, positive)
+    curve = calibration_curve(probability, positive, patient)
+    if isinstance(curve, Undefined):
+        return tuple(Undefined(name, curve.reason, curve.n, curve.events) for name in names)
+    values = _distances(np.abs(curve.at(probability) - probability)[:, None])[:, 0]
+    drawn = _drawn_distances(curve, probability, seed)
+    low, high = 2 * values - np.quantile(drawn, [0.975, 0.025], axis=1)
+    low, high = np.clip(low, 0.0, values), np.maximum(high, values)
+    n, events = _patients(positive, patient), int(positive.sum())
+    form = f"restricted cubic splines, {len(curve.knots)} knots" if len(curve.knots) else "a line on the logit scale"
+    method, convention = f"95 % basic interval from {DRAWS} curves drawn around the fitted one", f"curve: {form}"
+    return tuple(
+        Estimate(name, float(value), float(a), float(b), n, events, method, convention=convention)
+        for name, value, a, b in zip(names, values, low, high, strict=True)
+    )
+
+
+def _drawn_distances(curve: CalibrationCurve, probability: Floats, seed: int) -> Floats:
+    """The four distances of curves drawn from the fit's normal approximation, shape ``(4, DRAWS)``.
+
+    They are taken at 200 quantiles of the probabilities, where there are more patients than that.
+    """
+    most = 200
+    some = probability if len(probability) <= most else np.quantile(probability, (np.arange(most) + 0.5) / most)
+    rng = np.random.default_rng(seed)
+    root = np.linalg.cholesky(
+        curve.fit.covariance + 1e-14 * np.trace(curve.fit.covariance) * np.eye(len(curve.fit.beta))
+    )
+    betas = curve.fit.beta + rng.standard_normal((DRAWS, len(curve.fit.beta))) @ root.T
+    return _distances(np.abs(expit(curve.design(some) @ betas.T) - some[:, None]))
+
+
+def _distances(gap: Floats) -> Floats:
+    return np.stack([gap.mean(axis=0), *np.quantile(gap, [0.5, 0.9], axis=0), gap.max(axis=0)])
+
+
+def _logit(probability: Floats) -> tuple[Floats, str]:
+    """Logits, and a note on those that had to be moved."""
+    edges = int(((probability < EDGE) | (probability > 1 - EDGE)).sum())
+    note = f"; {counted(edges, 'probability', 'probabilities')} moved to within {EDGE:g} of 0 or 1" if edges else ""
+    return np.asarray(logit(np.clip(probability, EDGE, 1 - EDGE))), note
+
+
+def _unfit(probability: Floats, positive: Bools) -> str | None:
+    if reason := checking.lacking(positive):
+        return reason
+    return "all probabilities are equal" if np.ptp(np.clip(probability, EDGE, 1 - EDGE)) == 0 else None
+
+
+def _with_constant(columns: Floats) -> Floats:
+    return np.column_stack([np.ones(len(columns)), columns])
+
+
+def _wald(metric: str, fit: LogisticFit, which: int, positive: Bools, convention: str) -> Estimate:
+    value, se = float(fit.beta[which]), float(np.sqrt(fit.covariance[which, which]))
+    method = WALD if fit.clusters is None else f"{WALD}, clustered by patient"
+    n, events = fit.clusters or len(positive), int(positive.sum())
+    return Estimate(metric, value, value - Z95 * se, value + Z95 * se, n, events, method, convention=convention)
+
+
+def _patients(positive: Bools, patient: Array | None) -> int:
+    return len(positive) if patient is None else len(np.unique(patient))
+
+
+def _by_patient(terms: Floats, patient: Array | None) -> Floats:
+    if patient is None:
+        return terms
+    return np.asarray(np.bincount(np.unique(patient, return_inverse=True)[1], weights=terms), dtype=np.float64)
+
+
+def _undefined(metric: str, reason: str, positive: Bools) -> Undefined:
+    return Undefined(metric, reason, len(positive), int(positive.sum()))

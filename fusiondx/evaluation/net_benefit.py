@@ -1,0 +1,97 @@
+"""Is a prediction worth acting on? Net benefit and decision curves (Vickers & Elkin 2006)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fusiondx.errors import DataError
+from fusiondx.evaluation import checking
+from fusiondx.evaluation.delong import from_influence
+from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
+from fusiondx.evaluation.proportions import Z95
+
+Floats = npt.NDArray[np.float64]
+THRESHOLDS = np.round(np.arange(0.01, 1.0, 0.01), 2)
+CONVENTION = "patients with a probability of at least the threshold are treated; in true positives per patient"
+
+
+def net_benefit_frame(
+    probability: npt.ArrayLike, positive: npt.ArrayLike, thresholds: npt.ArrayLike = THRESHOLDS
+) -> pd.DataFrame:
+    """A decision curve: one row per threshold probability.
+
+    Columns: `threshold`; `net_benefit` of the model, with its 95 % interval `low` and `high`; `treat_all`, and
+    `treat_none`, which is 0; `gain` over the better of the two, with `gain_low` and `gain_high`. Say the range of
+    thresholds before looking. Intervals are normal: net benefit is a mean over patients. Empty where there are no
+    patients.
+
+    Raises `DataError` for what is no probability or label, and for thresholds outside 0 to 1.
+    """
+    probability, positive = checking.forecast(probability, positive)
+    at = _thresholds(thresholds)
+    columns = ("threshold", "net_benefit", "low", "high", "treat_all", "treat_none", "gain", "gain_low", "gain_high")
+    if not len(probability):
+        return pd.DataFrame({name: np.empty(0) for name in columns})
+    odds, n = at / (1 - at), len(positive)
+    true, false = _treated(probability, positive, at)
+    events, others = float(positive.sum()), float((~positive).sum())
+    benefit, spread = _mean(true, false, odds, n)
+    every = (events - odds * others) / n
+    # Against treating all, only patients left untreated differ: each event missed costs 1, each other spares the odds
+    less, less_spread = _mean(events - true, others - false, odds, n)
+    best = every > 0
+    gain, gain_spread = np.where(best, -less, benefit), np.where(best, less_spread, spread)
+    values = (at, benefit, benefit - spread, benefit + spread, every, np.zeros(len(at)))
+    return pd.DataFrame(dict(zip(columns, (*values, gain, gain - gain_spread, gain + gain_spread), strict=True)))
+
+
+def estimate_net_benefit(probability: npt.ArrayLike, positive: npt.ArrayLike, threshold: float) -> Outcome:
+    """Net benefit at one threshold probability, with its interval; `Undefined` without patients. Errors as above."""
+    frame = net_benefit_frame(probability, positive, [threshold])
+    n, events = len(np.asarray(positive)), int(np.asarray(positive).sum())
+    if frame.empty:
+        return Undefined("net_benefit", "no patients", 0, 0)
+    value, low, high = (float(frame[name].iloc[0]) for name in ("net_benefit", "low", "high"))
+    method = "95 % normal interval of a mean over patients"
+    return Estimate(
+        "net_benefit", value, low, high, n, events, method, threshold=float(threshold), convention=CONVENTION
+    )
+
+
+def net_benefit_difference(
+    probability_a: npt.ArrayLike, probability_b: npt.ArrayLike, positive: npt.ArrayLike, threshold: float
+) -> Outcome:
+    """Net benefit of a minus that of b on the same patients, with a paired 95 % interval and p-value."""
+    probability_a, positive = checking.forecast(probability_a, positive)
+    probability_b, _ = checking.forecast(probability_b, positive)
+    n, events = len(positive), int(positive.sum())
+    if not n:
+        return Undefined("net_benefit", "no patients", 0, 0)
+    at = float(_thresholds([threshold])[0])
+    worth = np.where(positive, 1.0, -at / (1 - at))
+    terms = worth * ((probability_a >= at).astype(float) - (probability_b >= at))
+    centred = (terms - terms.mean()) / np.sqrt(n * max(n - 1, 1))
+    method = "paired difference; 95 % normal interval and p-value of a mean over patients"
+    return from_influence("net_benefit", float(terms.mean()), centred, n, events, method, CONVENTION)
+
+
+def _thresholds(thresholds: npt.ArrayLike) -> Floats:
+    at = np.atleast_1d(np.asarray(thresholds, dtype=np.float64))
+    if not ((at > 0) & (at < 1)).all():
+        raise DataError("A threshold probability is not between 0 and 1. Give those at which you would treat.")
+    return at
+
+
+def _treated(probability: Floats, positive: npt.NDArray[np.bool_], at: Floats) -> tuple[Floats, Floats]:
+    """Positive and negative patients treated at each threshold."""
+    treated = [len(g) - np.searchsorted(np.sort(g), at) for g in (probability[positive], probability[~positive])]
+    return treated[0].astype(np.float64), treated[1].astype(np.float64)
+
+
+def _mean(true: Floats, false: Floats, odds: Floats, n: int) -> tuple[Floats, Floats]:
+    """Mean of 1 per true and minus the odds per false positive among `n` patients, and half its interval's width."""
+    mean = (true - odds * false) / n
+    square = (true + odds**2 * false) / n
+    return mean, Z95 * np.sqrt(np.maximum(square - mean**2, 0.0) / max(n - 1, 1))
