@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fusiondx.coalitions import Coalitions as Coalitions
     from fusiondx.core.targets import Classes as Classes
     from fusiondx.core.targets import CompetingRisks as CompetingRisks
     from fusiondx.core.targets import Labels as Labels
@@ -19,10 +20,15 @@ if TYPE_CHECKING:
     from fusiondx.data.cohort import Cohort as Cohort
     from fusiondx.data.genomics import Genomics as Genomics
     from fusiondx.data.images import Image as Image
+    from fusiondx.data.missingness import MAR as MAR
+    from fusiondx.data.missingness import MCAR as MCAR
+    from fusiondx.data.missingness import MNAR as MNAR
+    from fusiondx.data.missingness import ampute as ampute
     from fusiondx.data.synthetic import simulate as simulate
     from fusiondx.data.tables import Table as Table
     from fusiondx.data.treatment import Treatment as Treatment
     from fusiondx.data.volumes import Volume as Volume
+    from fusiondx.degrading import degradation as degradation
     from fusiondx.encoders import FCN as FCN
     from fusiondx.encoders import MLP as MLP
     from fusiondx.encoders import SNN as SNN
@@ -68,16 +74,19 @@ if TYPE_CHECKING:
     from fusiondx.validation import evaluate as evaluate
 
 _HOMES = {
+    "fusiondx.coalitions": ("Coalitions",),
     "fusiondx.core.targets": ("Classes", "CompetingRisks", "Labels", "Number", "Survival"),
     "fusiondx.data.augmentation": ("Augmentation",),
     "fusiondx.data.bags": ("Bag",),
     "fusiondx.data.cohort": ("Cohort",),
     "fusiondx.data.genomics": ("Genomics",),
     "fusiondx.data.images": ("Image",),
+    "fusiondx.data.missingness": ("MAR", "MCAR", "MNAR", "ampute"),
     "fusiondx.data.synthetic": ("simulate",),
     "fusiondx.data.tables": ("Table",),
     "fusiondx.data.treatment": ("Treatment",),
     "fusiondx.data.volumes": ("Volume",),
+    "fusiondx.degrading": ("degradation",),
     "fusiondx.encoders": (
         "FCN",
         "MLP",

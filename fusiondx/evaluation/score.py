@@ -72,17 +72,40 @@ def difference(
 
     Raises `DataError` where ids or truths differ, `ConfigError` for a metric that does not fit, else as `score`.
     """
-    trial = _Trial.of(parts_a)
-    _Trial.of(parts_b)
-    _require_paired(parts_a, parts_b)
-    if metric not in (known := metrics_for(parts_a[0][0])):
+    return contrasts([parts_a, parts_b], [[1, -1]], metric, replicates=replicates, seed=seed)[0]
+
+
+def contrasts(
+    rivals: Sequence[Sequence[Part]],
+    weights: npt.ArrayLike,
+    metric: str,
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> tuple[Outcome, ...]:
+    """Sums of one `metric` of several predictions for the same patients, weighted by each row of `weights`,
+    ``(sums, rivals)``, with paired 95 % intervals: the same resamples for all.
+
+    A row ``[1, -1]`` is a difference, ``[0.5, 0.5]`` a mean. Raises as `difference`.
+    """
+    trial = _Trial.of(rivals[0])
+    for parts in rivals[1:]:
+        _Trial.of(parts)
+        _require_paired(rivals[0], parts)
+    if metric not in (known := metrics_for(rivals[0][0][0])):
         raise ConfigError(f"No metric '{metric}' for such predictions.{did_you_mean(metric, known)}")
+    rows = np.atleast_2d(np.asarray(weights, dtype=np.float64))
 
-    def gap(counts: Floats | None = None) -> Floats:
-        return trial.values(parts_a, counts)[metric] - trial.values(parts_b, counts)[metric]
+    def sums(counts: Floats | None = None) -> Floats:
+        each = np.stack([trial.values(parts, counts)[metric] for parts in rivals])
+        return np.tensordot(rows, each, axes=1)
 
-    resampled = np.concatenate([gap(counts) for counts in trial.resamples(replicates, seed)])
-    return trial.outcome(metric, gap(), resampled, what="paired difference; ")
+    resampled = np.concatenate([sums(counts) for counts in trial.resamples(replicates, seed)], axis=1)
+    what = "paired difference; "
+    return tuple(
+        trial.outcome(metric, value, again, what=what if abs(row.sum()) < 1e-9 else "")
+        for row, value, again in zip(rows, sums(), resampled, strict=True)
+    )
 
 
 @dataclass(frozen=True)
