@@ -137,7 +137,8 @@ class FusionModel(BaseEstimator):
         prepared = Prepared(seen, self.preparations_)
         self.settings_: dict[str, Any] = {"dim": self.dim, "training": training, "seed": self.seed}
         self.landmark_ = last_time(cohort)
-        parts = cohort.folds(round(1 / training.validation), seed=self.seed) if training.validation else []
+        # for early stopping, which judges nothing: members of all sites
+        parts = cohort.folds(round(1 / training.validation), group=None, seed=self.seed) if training.validation else []
         self.networks_, histories = [], []
         for member in range(training.members):
             inside, outside = parts[member % len(parts)] if parts else (np.arange(len(cohort)), None)

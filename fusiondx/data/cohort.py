@@ -18,7 +18,9 @@ from fusiondx.core.targets import TargetSpec, TargetValues
 from fusiondx.data import splits
 from fusiondx.data.bags import BagData
 from fusiondx.data.cohort_file import read_cohort_file
+from fusiondx.data.dates import complete_moments, moment
 from fusiondx.data.description import Description, describe_missing, describe_modalities, describe_targets
+from fusiondx.data.folds import Folds, read_folds
 from fusiondx.data.images import ImageData
 from fusiondx.data.modalities import Modality, ModalitySpec, Unknown, read_modality
 from fusiondx.data.outcomes import at_or_before, columns_of, counted_from, flat, read_target, replaced
@@ -62,6 +64,8 @@ class Cohort:
     """Which input is a treatment, where one is declared."""
     landmarked: float | None = None
     """The time from which prognoses are counted, where that is later than baseline; see `landmark`."""
+    held_out_by: Path | None = None
+    """The split file that holds these patients out, beside which it is counted how often they are judged."""
 
     @classmethod
     def read(cls, path: str | Path, data: str | Path | None = None, unknown: Unknown | None = None) -> Cohort:
@@ -259,28 +263,51 @@ class Cohort:
         *,
         train: Sequence[str] | None = None,
         column: str | None = None,
-        group: str | None = None,
+        group: str | None = "auto",
         stratify: str | None = None,
         seed: int = 0,
+        file: str | Path | None = None,
+        save: str | Path | None = None,
     ) -> tuple[Cohort, Cohort]:
         """Patients to learn from and patients to test on.
 
-        Drawn at random with the share `test`, alike in the target `stratify` (the first one), whole groups where
-        `group` is "site" or a column of the patient table. Or as written in `column`, whose values `train` and
-        `test` name the two sides. The order of rows does not count.
+        Drawn at random with the share `test`, alike in the target `stratify` (the first one). Whole groups go to one
+        side: with `group` "auto" sites, where the cohort has two or more; "site" or a column of the patient table; or
+        None for no groups. Or as written in `column`, whose values `train` and `test` name the two sides; or as in the
+        split file `file`. `save` writes a split file. With either, how often the test patients are judged is counted
+        beside that file. The order of rows does not count.
+
+        Raises `ConfigError` for arguments that do not go together, `DataError` where groups or patients do not suffice.
         """
+        if file is not None:
+            return self._parted(read_folds(file, self.ids), file)
         if column is not None:
             if train is None or isinstance(test, int | float):
                 raise ConfigError("A split by column needs its values: train=['train'], test=['test'].")
-            learn, held = splits.chosen(
-                self.categories(column), [str(v) for v in train], [str(v) for v in test], column
-            )
-            return self[learn], self[held]
+            learn, held = [str(v) for v in train], [str(v) for v in test]
+            pair = splits.chosen(self.categories(column), learn, held, column)
+            return self._parted(Folds(self.ids, (pair,), {"column": column, "train": learn, "test": held}), save)
         if train is not None or not isinstance(test, int | float):
             raise ConfigError("Values for train and test need a column. Name it, or give test as a share.")
         order = np.argsort(self.ids)
-        learn, held = splits.holdout(self._strata(stratify)[order], test, self._groups(group, order), seed)
-        return self[np.sort(order[learn])], self[np.sort(order[held])]
+        drawn = splits.holdout(self._strata(stratify)[order], test, self._groups(group, 2, order), seed)
+        settings = {"test": test, "group": group, "stratify": stratify, "seed": seed}
+        return self._parted(self._folds(order, drawn, settings), save)
+
+    def split_by_time(
+        self, column: str, at: float | str, *, gap: float = 0.0, save: str | Path | None = None
+    ) -> tuple[Cohort, Cohort]:
+        """Patients who came before `at` to learn from, and those who came at `at` or later to test on.
+
+        `column` of the patient table holds numbers, such as a year of diagnosis, or dates such as 2015-03-31. Patients
+        from `gap` (in the column's unit, days for dates) before `at` until `at` are on neither side, so that outcomes
+        of training patients can have been known when the first test patient came. `save` as in `split`.
+
+        Raises `DataError` where a patient has no time or a side is empty, `ConfigError` for an `at` of another kind.
+        """
+        times, dated = complete_moments(self.column(column), self.ids, column)
+        pair = splits.by_time(times, moment(at, dated, column), gap)
+        return self._parted(Folds(self.ids, (pair,), {"time": column, "at": at, "gap": gap}), save)
 
     def folds(
         self,
@@ -288,19 +315,25 @@ class Cohort:
         repeats: int = 1,
         *,
         column: str | None = None,
-        group: str | None = None,
+        group: str | None = "auto",
         stratify: str | None = None,
         seed: int = 0,
-    ) -> list[splits.Fold]:
+        file: str | Path | None = None,
+    ) -> Folds:
         """Cross-validation: positions to train on and to test on, as scikit-learn's `cv` takes them.
 
-        Drawn as `split` draws, or as written in `column`; patients without a fold there always train.
+        Drawn as `split` draws, or as written in `column` (patients without a fold there always train), or as in the
+        split file `file`. With `group` "auto" folds are site-preserved where the cohort has at least `k` sites; with
+        fewer, a warning says that they are not. Raises as `split` does.
         """
+        if file is not None:
+            return read_folds(file, self.ids)
         if column is not None:
-            return splits.published(self.categories(column), column)
+            return Folds(self.ids, tuple(splits.published(self.categories(column), column)), {"column": column})
         order = np.argsort(self.ids)
-        drawn = splits.folds(self._strata(stratify)[order], k, repeats, self._groups(group, order), seed)
-        return [(np.sort(order[learn]), np.sort(order[held])) for learn, held in drawn]
+        drawn = splits.folds(self._strata(stratify)[order], k, repeats, self._groups(group, k, order), seed)
+        settings = {"k": k, "repeats": repeats, "group": group, "stratify": stratify, "seed": seed}
+        return self._folds(order, drawn, settings)
 
     def describe(self) -> Description:
         """Patients per combination of modalities, known answers, gaps."""
@@ -350,10 +383,39 @@ class Cohort:
             return np.zeros(len(self), dtype=np.int64)
         return self._target(stratify).strata
 
-    def _groups(self, group: str | None, order: Array) -> Array | None:
+    def _groups(self, group: str | None, parts: int, order: Array) -> Array | None:
+        """Who must stay together, of patients in `order`; None where nobody must."""
+        if group == "auto":
+            return self._sites(parts, order)
         if group is None:
             return None
         return (self.site if group == "site" and self.site is not None else self.column(group))[order]
+
+    def _sites(self, parts: int, order: Array) -> Array | None:
+        sites = 0 if self.site is None else len(set(self.site))
+        if self.site is None or sites < 2:
+            return None
+        if sites < parts:
+            splits.warn(
+                f"{sites} sites do not fill {parts} parts, so patients of one site are on both sides, and what tells "
+                f"sites apart may pass for skill. Ask for {sites}, or say group=None where that is meant."
+            )
+            return None
+        return self.site[order]
+
+    def _folds(self, order: Array, drawn: splits.Drawn, settings: Mapping[str, Any]) -> Folds:
+        """Folds drawn of patients in `order`."""
+        pairs = tuple((np.sort(order[learn]), np.sort(order[held])) for learn, held in drawn.pairs)
+        return Folds(self.ids, pairs, settings, drawn.gap)
+
+    def _parted(self, folds: Folds, file: str | Path | None) -> tuple[Cohort, Cohort]:
+        """The two sides of a single split, that `file` holds or is to hold."""
+        if len(folds) != 1:
+            raise ConfigError(f"{file} holds {counted(len(folds), 'fold')}, not one split. Read it with cohort.folds.")
+        if file is not None:
+            folds.save(file)  # where it was read from, it is there already
+        learn, held = folds[0]
+        return self[learn], replace(self[held], held_out_by=None if file is None else Path(file))
 
 
 def _positions(key: Any, patients: int) -> npt.NDArray[np.int64]:

@@ -5,57 +5,75 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, StratifiedShuffleSplit
 
-from fusiondx.errors import ConfigError, DataError, counted, did_you_mean, listed
+from fusiondx.data.sites import allocate
+from fusiondx.errors import ConfigError, DataError, FusionDxWarning, counted, did_you_mean, listed
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating[Any]]
 Fold = tuple[Ints, Ints]
 """Positions of the patients to train on, and of those to test on."""
 
+EXACT = 150
+"""Up to so many groups are allotted by optimisation; more are small enough to be dealt out one after the other."""
 
-def holdout(strata: Ints, test: float, groups: Array | None, seed: int) -> Fold:
+
+class Drawn(NamedTuple):
+    """What was drawn."""
+
+    pairs: list[Fold]
+    gap: float | None = None
+    """Of whole groups: by how much, at most, they could be better balanced; see `sites.Allocation`."""
+
+
+def holdout(strata: Ints, test: float, groups: Array | None, seed: int) -> Drawn:
     """Set the share `test` of the patients aside, alike in `strata`; whole groups where `groups` are given."""
     if not 0 < test < 1:
         raise ConfigError(f"test={test}: give the share of patients to test on, between 0 and 1.")
     if len(strata) < 2:
         raise DataError(f"{counted(len(strata), 'patient')} cannot be split. Give two or more.")
     if groups is not None:
-        return _grouped_holdout(strata, test, groups, seed)
+        return _preserved_holdout(strata, test, groups, seed)
     size = min(max(1, round(test * len(strata))), len(strata) - 1)
     alike = pooled(strata, math.ceil(1 / min(test, 1 - test)))
     if len(set(alike)) > min(size, len(strata) - size):
         alike = np.zeros_like(strata)
     splitter = StratifiedShuffleSplit(n_splits=1, test_size=size, random_state=seed)
     train, held = next(splitter.split(alike, alike))
-    return np.sort(train), np.sort(held)
+    return Drawn([(np.sort(train), np.sort(held))])
 
 
-def _grouped_holdout(strata: Ints, test: float, groups: Array, seed: int) -> Fold:
-    """`parts` of `whole` folds of groups, as near to `test` as the number of groups allows."""
-    nearest = Fraction(test).limit_denominator(min(10, len(set(groups))))
-    whole = max(2, nearest.denominator)
-    parts = min(max(1, nearest.numerator), whole - 1)
-    tested = [fold for _, fold in folds(strata, whole, 1, groups, seed)]
-    unions = [np.concatenate([*tested, *tested][i : i + parts]) for i in range(whole)]
-    held = min(unions, key=lambda union: abs(len(union) - test * len(strata)))
-    return np.setdiff1d(np.arange(len(strata)), held), np.sort(held)
+def _preserved_holdout(strata: Ints, test: float, groups: Array, seed: int) -> Drawn:
+    """As near to the share `test` as whole groups allow."""
+    units = len(set(groups))
+    if units < 2:
+        raise DataError(f"{counted(units, 'group')} cannot be split. Give two or more, or split without groups.")
+    if units > EXACT:
+        k = max(2, round(1 / test))
+        return Drawn(folds(strata, k, 1, groups, seed).pairs[:1])
+    found = allocate(pooled(strata, math.ceil(1 / min(test, 1 - test))), groups, np.array([1 - test, test]), seed)
+    held = found.part[np.unique(groups, return_inverse=True)[1]] == 1
+    if not test / 2 <= held.mean() <= 2 * test:
+        warn(f"Whole groups make a test part of {held.mean():.0%} of the patients, not of {test:.0%}.")
+    return Drawn([(np.flatnonzero(~held), np.flatnonzero(held))], found.gap)
 
 
-def folds(strata: Ints, k: int, repeats: int, groups: Array | None, seed: int) -> list[Fold]:
-    """Cross-validation, `repeats` times over; each patient is tested once per repeat."""
+def folds(strata: Ints, k: int, repeats: int, groups: Array | None, seed: int) -> Drawn:
+    """Cross-validation, `repeats` times over; each patient is tested once per repeat; whole groups where given."""
     units = len(strata) if groups is None else len(set(groups))
     if k < 2 or repeats < 1:
         raise ConfigError(f"k={k}, repeats={repeats}: give two or more folds, one or more times.")
     if units < k:
         noun = "patient" if groups is None else "group"
         raise DataError(f"{k} folds of {counted(units, noun)}. Ask for {units} folds or fewer.")
+    if groups is not None and units <= EXACT:
+        return _preserved(strata, k, repeats, groups, seed)
     random = np.random.RandomState(seed)  # one stream, so that repeats differ
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     found: list[Fold] = []
@@ -64,7 +82,38 @@ def folds(strata: Ints, k: int, repeats: int, groups: Array | None, seed: int) -
         found += [(train, held) for train, held in _quietly(splitter, pooled(strata, k), groups)]
     if any(len(held) == 0 for _, held in found):
         raise DataError(f"{counted(units, 'group')} of such unequal size do not fill {k} folds. Ask for fewer.")
-    return found
+    return Drawn(found)
+
+
+def _preserved(strata: Ints, k: int, repeats: int, groups: Array, seed: int) -> Drawn:
+    """Folds of whole groups, balanced as well as they allow."""
+    site = np.unique(groups, return_inverse=True)[1]
+    seeds = np.random.SeedSequence(seed).generate_state(repeats)
+    found = [allocate(pooled(strata, k), groups, np.full(k, 1 / k), int(one)) for one in seeds]
+    partitions = {tuple(one.part) for one in found}
+    if len(partitions) < repeats:
+        warn(
+            f"{counted(len(set(groups)), 'group')} in {k} folds: only {len(partitions)} of {repeats} repeats differ. "
+            "Repeats that are the same add nothing; ask for fewer."
+        )
+    parts = [one.part[site] for one in found]
+    pairs = [(np.flatnonzero(part != fold), np.flatnonzero(part == fold)) for part in parts for fold in range(k)]
+    return Drawn(pairs, max(one.gap for one in found))
+
+
+def by_time(times: Floats, at: float, gap: float) -> Fold:
+    """Train on who came before `at` less `gap`, test on who came at `at` or later; nobody from between."""
+    if gap < 0:
+        raise ConfigError(f"gap={gap:g}: give the time left out before the test patients, 0 or more.")
+    train, held = np.flatnonzero(times < at - gap), np.flatnonzero(times >= at)
+    if not len(train) or not len(held):
+        side = "before" if not len(train) else "at or after"
+        raise DataError(f"No patient is {side} the time to split at. Choose another one.")
+    return train, held
+
+
+def warn(message: str) -> None:
+    warnings.warn(message, FusionDxWarning, stacklevel=5)
 
 
 def _quietly(splitter: Any, strata: Ints, groups: Array | None) -> list[Fold]:

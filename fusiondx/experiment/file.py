@@ -54,24 +54,33 @@ Values = tuple[str | Annotated[int, Field(strict=True)], ...]
 class Split(Spec):
     """One training and one test part, as `Cohort.split` makes them.
 
-    At random: the share `test`, whole groups by "site" or a column, alike in the target `stratify`. As written in
-    `column`: the values in `train` and in `test`.
+    At random: the share `test`, alike in the target `stratify`; whole groups: sites where there are any ("auto"),
+    "site", a column, or none (null). As written in `column`: the values in `train` and in `test`. In time: who came
+    before `at` less `gap`, and at `at` or later, by the column `time`. As in a split `file`, relative to this one.
     """
 
     test: float | Values = 0.2
     train: Annotated[Values | None, Omissible()] = None
     column: Annotated[str | None, Omissible()] = None
-    group: Annotated[str | None, Omissible()] = None
+    group: str | None = "auto"
     stratify: Annotated[str | None, Omissible()] = None
     seed: int = Field(default=0, ge=0)
+    time: Annotated[str | None, Omissible()] = None
+    at: Annotated[float | str | None, Omissible()] = None
+    gap: float = Field(default=0, ge=0)
+    file: Annotated[str | None, Omissible()] = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Split:
         share = not isinstance(self.test, tuple)
         if share and (self.column is not None or self.train is not None):
             raise ValueError("a split by column needs column, train: [values] and test: [values]")
-        if not share and (self.column is None or self.train is None or self.group or self.stratify):
+        if not share and (self.column is None or self.train is None or not only(self, "column", "train", "test")):
             raise ValueError("a split by values needs column, train and test, and nothing else")
+        if (self.time is None) != (self.at is None) or (self.time and not only(self, "time", "at", "gap")):
+            raise ValueError("a split in time needs time and at, perhaps gap, and nothing else")
+        if self.file and not only(self, "file"):
+            raise ValueError("a split in a file leaves nothing to draw: give file alone")
         return self
 
     def of(self, cohort: Cohort) -> tuple[Cohort, Cohort]:
@@ -79,32 +88,50 @@ class Split(Spec):
         if isinstance(self.test, tuple):
             train, test = [str(value) for value in self.train or ()], [str(value) for value in self.test]
             return cohort.split(test, train=train, column=self.column)
-        return cohort.split(self.test, group=self.group, stratify=self.stratify, seed=self.seed)
+        if self.time is not None and self.at is not None:
+            return cohort.split_by_time(self.time, self.at, gap=self.gap)
+        return cohort.split(self.test, group=self.group, stratify=self.stratify, seed=self.seed, file=self.file)
 
 
 @spec
 class Folds(Spec):
-    """Cross-validation, as `Cohort.folds` makes it: drawn at random `repeats` times, or as written in `column`."""
+    """Cross-validation, as `Cohort.folds` makes it: drawn at random `repeats` times, whole groups as in a `split`; as
+    written in `column`; or as in a split `file`, relative to this one."""
 
     k: int = Field(default=5, ge=2)
     repeats: int = Field(default=1, ge=1)
     column: Annotated[str | None, Omissible()] = None
-    group: Annotated[str | None, Omissible()] = None
+    group: str | None = "auto"
     stratify: Annotated[str | None, Omissible()] = None
     seed: int = Field(default=0, ge=0)
+    file: Annotated[str | None, Omissible()] = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Folds:
-        drawn = (self.k, self.repeats, self.group, self.stratify, self.seed)
-        if self.column is not None and drawn != (5, 1, None, None, 0):
+        if self.column is not None and not only(self, "column"):
             raise ValueError("folds written in a column leave nothing to draw: give column alone")
+        if self.file is not None and not only(self, "file"):
+            raise ValueError("folds written in a file leave nothing to draw: give file alone")
         return self
 
-    def of(self, cohort: Cohort) -> list[Fold]:
+    def of(self, cohort: Cohort) -> Sequence[Fold]:
         """Positions to train on and to test on, per fold."""
         if self.column is not None:
             return cohort.folds(column=self.column)
+        if self.file is not None:
+            return cohort.folds(file=self.file)
         return cohort.folds(self.k, self.repeats, group=self.group, stratify=self.stratify, seed=self.seed)
+
+
+def only(settings: Split | Folds, *names: str) -> bool:
+    """Whether all settings but these have their defaults."""
+    others = [f for f in fields(settings) if f.name not in names]
+    return all(getattr(settings, f.name) == default_of(f) for f in others)
+
+
+def default_of(setting: Any) -> Any:
+    """The default of a dataclass field, which pydantic may wrap."""
+    return getattr(setting.default, "default", setting.default)
 
 
 @spec
@@ -191,6 +218,15 @@ def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     experiment: Experiment = parse(Experiment, written, path.name)
     if overrides:
         experiment = parse(Experiment, overridden(written, overrides), "--set")
+    return located(experiment, path.parent)
+
+
+def located(experiment: Experiment, folder: Path) -> Experiment:
+    """With its split file, if there is one, found from here."""
+    if experiment.split is not None and experiment.split.file is not None:
+        return experiment.replace(split=experiment.split.replace(file=str(folder / experiment.split.file)))
+    if experiment.folds is not None and experiment.folds.file is not None:
+        return experiment.replace(folds=experiment.folds.replace(file=str(folder / experiment.folds.file)))
     return experiment
 
 

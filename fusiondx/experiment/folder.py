@@ -18,9 +18,12 @@ FORMAT = 1
 """Version of the folder's layout."""
 MANIFEST, SETTINGS, COHORT = "manifest.json", "experiment.resolved.yaml", "cohort.yaml"
 HISTORY, METRICS, REPORT, PAGE = "history.csv", "metrics.csv", "report.json", "report.html"
-PREDICTIONS, MODEL, DATA = "predictions", "model", "data"
+PREDICTIONS, MODEL, DATA, SPLIT = "predictions", "model", "data", "split.json"
 COMPARISON, EXPERIMENTS = "comparison.csv", "experiments"
-OURS = {MANIFEST, SETTINGS, COHORT, HISTORY, METRICS, REPORT, PAGE, PREDICTIONS, MODEL, DATA, COMPARISON, EXPERIMENTS}
+OURS = {
+    *(MANIFEST, SETTINGS, COHORT, HISTORY, METRICS, REPORT, PAGE),
+    *(PREDICTIONS, MODEL, DATA, SPLIT, COMPARISON, EXPERIMENTS),
+}
 
 
 @contextmanager

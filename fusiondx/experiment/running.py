@@ -46,7 +46,7 @@ def fill(stage: Path, experiment: Experiment, path: Path, data: Path | None, pro
     experiment = experiment.replace(title=experiment.title or cohort.title or path.stem)
     preflight.check(experiment, cohort)
     shutil.copyfile(path.parent / experiment.cohort, stage / folder.COHORT)
-    settings = written(experiment.replace(cohort=folder.COHORT))
+    settings = written(keep_split(experiment, stage).replace(cohort=folder.COHORT))
     (stage / folder.SETTINGS).write_text(settings, encoding="utf-8")
     report, models = judged(experiment, cohort, progress)
     places = save(models, stage / folder.MODEL, several=bool(experiment.models))
@@ -56,6 +56,20 @@ def fill(stage: Path, experiment: Experiment, path: Path, data: Path | None, pro
     # last: a folder with a manifest is a finished run
     (stage / folder.MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return report
+
+
+def keep_split(experiment: Experiment, stage: Path) -> Experiment:
+    """The experiment with a copy, in the folder `stage`, of the split file it names, if it names one."""
+    parted = experiment.split or experiment.folds
+    if parted is None or parted.file is None:
+        return experiment
+    shutil.copyfile(parted.file, stage / folder.SPLIT)
+    return experiment.replace(**{parted_by(experiment): parted.replace(file=folder.SPLIT)})
+
+
+def parted_by(experiment: Experiment) -> str:
+    """Which of the two settings parts the patients."""
+    return "folds" if experiment.split is None else "split"
 
 
 def judged(experiment: Experiment, cohort: Cohort, progress: Tell | None) -> tuple[Report, Mapping[str, FusionModel]]:

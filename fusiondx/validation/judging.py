@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fusiondx.data.cohort import Cohort
+from fusiondx.data.reads import count_read
 from fusiondx.errors import ConfigError, DataError, counted, listed
 from fusiondx.model import FusionModel
 from fusiondx.reporting.report import Report
@@ -40,10 +41,10 @@ def evaluate(
         refuse_overlap(known, cohort)
     lead = Contender(title_of(model), "model", model)
     lead.judge(model, cohort)
-    others, notes = [], []
+    others, notes = [], note_read(cohort)
     if known is not None:
         others = rivals(model, known) if baselines else []
-        notes = run(others, [(known, cohort)])
+        notes += run(others, [(known, cohort)])
     elif baselines:
         notes.append(
             "No baselines: a loaded model does not know its training patients. Use cross_validate or train_test."
@@ -64,7 +65,8 @@ def cross_validate(
 ) -> Report:
     """Train and judge one or several models on the same folds; out-of-fold predictions stay in the report's results.
 
-    `folds` is a number of stratified folds, or pairs of training and test index arrays as `Cohort.folds` gives.
+    `folds` is a number of folds, alike in the first target and site-preserved where the cohort has enough sites, or
+    pairs of training and test index arrays as `Cohort.folds` gives.
     """
     pairs = cohort.folds(folds, seed=seed) if isinstance(folds, int) else list(folds)
     if not pairs:
@@ -89,7 +91,7 @@ def train_test(
     refuse_overlap(train, test)
     contenders = field_of(models, train, baselines)
     fitted: dict[str, FusionModel] = {}
-    notes = run(contenders, [(train, test)], progress, fitted)
+    notes = note_read(test) + run(contenders, [(train, test)], progress, fitted)
     names = named(models)
     made = report(contenders, test, notes, replicates, seed, title, "held-out patients")
     return made, {name: fitted[name] for name in names}
@@ -122,6 +124,12 @@ def run(
         if progress:
             progress(f"{contender.name}: {len(splits)} of {len(splits)} fitted in {contender.seconds:.0f} s")
     return notes
+
+
+def note_read(test: Cohort) -> list[str]:
+    """Count that these patients are judged, where a split file holds them out, and say how often that makes."""
+    said = count_read(test)
+    return [] if said is None else [said]
 
 
 def refuse_overlap(train: Cohort, test: Cohort) -> None:
