@@ -396,6 +396,8 @@ class Cohort:
         if self.site is None or sites < 2:
             return None
         if sites < parts:
+            if parts > len(order):
+                return None  # which is an error of its own
             splits.warn(
                 f"{sites} sites do not fill {parts} parts, so patients of one site are on both sides, and what tells "
                 f"sites apart may pass for skill. Ask for {sites}, or say group=None where that is meant."
