@@ -1,4 +1,4 @@
-"""How well a score tells patients apart: AUROC, average precision, concordance.
+"""How well a score tells patients apart: AUROC, average precision.
 
 Every metric takes ``counts``, shape ``(..., patients)``: how often each patient is there (once, when left out). It
 sorts once and returns one value for each set of counts, shape ``(...)``: NaN where these patients cannot give it.
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fusiondx.evaluation.concordance import concordance as concordance
 from fusiondx.evaluation.ratio import mean_of_defined, ratio
 
 Array = npt.NDArray[Any]
@@ -47,27 +48,6 @@ def one_vs_rest(metric: Metric, probability: Array, label: Array, counts: Array 
     return mean_of_defined(np.stack([metric(probability[:, k], label == k, counts) for k in classes], axis=-1))
 
 
-def concordance(risk: Array, time: Array, event: Array, counts: Array | None = None) -> Floats:
-    """Harrell's concordance index (Harrell et al. 1996); higher `risk` should mean an earlier event.
-
-    Two patients are comparable when the one with the shorter time had the event; also when the other was censored
-    at that very time, but not when both had the event then. Equal risks count half. O(n log n) per set of counts.
-    """
-    order = np.lexsort((event, -time))  # latest first; at equal times censored patients before events
-    risk, event = risk[order], event[order].astype(bool)
-    given = np.ones(len(order)) if counts is None else np.asarray(counts, dtype=np.float64)
-    weight = given.reshape(-1, len(order)).T[order]
-
-    # Whom an event is comparable with are then the `outlived` patients that stand before all events at its time
-    time = time[order]
-    first = np.r_[True, (time[1:] != time[:-1]) | (event[1:] != event[:-1])][: len(order)]
-    outlived = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))[event]
-    total = np.concatenate([np.zeros((1, weight.shape[1])), np.cumsum(weight, axis=0)])
-    comparable = np.einsum("ij,ij->j", weight[event], total[outlived])
-    concordant = np.einsum("ij,ij->j", weight[event], _lower(risk, risk[event], outlived, weight))
-    return ratio(concordant, comparable).reshape(given.shape[:-1])
-
-
 def roc_curve(score: Array, positive: Array) -> tuple[Floats, Floats, Floats]:
     """False positive rate, true positive rate and threshold of each point of the ROC curve, from (0, 0) to (1, 1).
 
@@ -88,27 +68,3 @@ def _by_score(score: Array, positive: Array, counts: Array | None) -> tuple[Floa
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]][: len(order)])
     positives = np.add.reduceat(weight * positive[order], starts, axis=-1)
     return positives, np.add.reduceat(weight, starts, axis=-1) - positives
-
-
-def _lower(risk: Floats, mine: Floats, prefix: Array, weight: Floats) -> Floats:
-    """For each query q: the weight of the first ``prefix[q]`` patients whose risk is below ``mine[q]``, half if equal.
-
-    A wavelet matrix (Claude & Navarro 2012): patients in ascending risk are split by their position's bits, highest
-    first. Where a query's prefix has that bit, all patients of its node without the bit stand inside the prefix.
-    Only sums depend on `weight`, shape ``(patients, sets)``; so does the result, ``(queries, sets)``.
-    """
-    position = np.argsort(risk, kind="stable")
-    ascending = risk[position]
-    below, up_to = (np.searchsorted(ascending, mine, side=side) for side in ("left", "right"))
-    bounds = np.stack([np.zeros_like(below), below, up_to])  # each query's node, cut at its risk
-    result = np.zeros((len(mine), weight.shape[1]))
-    for bit in reversed(range(len(risk).bit_length())):
-        without = (position >> bit) & 1 == 0
-        before = np.concatenate([[0], np.cumsum(without)])
-        whole = (prefix >> bit) & 1 == 1
-        start, lower, equal = before[bounds]
-        total = np.concatenate([np.zeros((1, weight.shape[1])), np.cumsum(weight[position[without]], axis=0)])
-        result[whole] += (total[lower[whole]] + total[equal[whole]]) / 2 - total[start[whole]]
-        bounds = np.where(whole, before[-1] + bounds - before[bounds], before[bounds])
-        position = np.concatenate([position[without], position[~without]])
-    return result

@@ -129,9 +129,9 @@ def test_concordance_grows_with_n_log_n():
         patients = rng.normal(size=n), rng.integers(0, 100, n), rng.random(n) < 0.5
         best = np.inf
         for _ in range(5):
-            start = clock.perf_counter()
+            start = clock.process_time()
             concordance(*patients)
-            best = min(best, clock.perf_counter() - start)
+            best = min(best, clock.process_time() - start)
         return best
 
     assert seconds(64_000) < 60 * seconds(4_000)

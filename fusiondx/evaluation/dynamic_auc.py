@@ -1,0 +1,82 @@
+"""Cumulative/dynamic AUC: how well a score tells those with the event by a time from those without it then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusiondx.errors import counted
+from fusiondx.evaluation.concordance import bounds
+from fusiondx.evaluation.estimate import Undefined
+from fusiondx.evaluation.influence import Influence, Judged
+from fusiondx.evaluation.observed import outcomes, scores
+from fusiondx.evaluation.uno import WEIGHTS
+from fusiondx.survival.weights import AtHorizon, Censoring, Outcomes
+
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.integer[Any]]
+
+
+def dynamic_auc(
+    risk: npt.ArrayLike, time: npt.ArrayLike, event: npt.ArrayLike, horizon: float, train: Outcomes | None = None
+) -> Judged:
+    """AUC at `horizon` of those with the event by then against all others, censored patients weighed for.
+
+    Arrays have shape ``(patients,)``; `event` is 1 for the event, 0 where censored, another number for a competing
+    event, whose patients are among the others (Uno et al. 2007; Blanche et al. 2013). G is estimated from the times
+    and events `train`, else from the patients judged, whose influence on G then counts. The variance is that of R's
+    riskRegression. Raises `DataError` for input that cannot be judged.
+    """
+    times, events = outcomes(time, event)
+    censoring = Censoring.of(times, events, None if train is None else outcomes(*train))
+    at = AtHorizon(censoring, float(horizon))
+    if reason := unreachable(at):
+        return Undefined("dynamic_auc", reason, len(times), int(at.case.sum()))
+    return _judge(Ranks.of(scores(risk, len(times))), at)
+
+
+def unreachable(at: AtHorizon, cases: bool = True) -> str:
+    """Why nothing can be said of a horizon; empty where something can. Without `cases` none need have had the event."""
+    patients = counted(len(at.case), "patient")
+    if cases and not at.case.any():
+        return f"no event by {at.horizon:g} in {patients}"
+    if not at.free.any():
+        return f"none of {patients} is under observation beyond {at.horizon:g}"
+    return "" if at.censoring.at(at.horizon) > 0 else f"everyone G is estimated from was censored by {at.horizon:g}"
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Patients sorted once by score."""
+
+    order: Ints
+    start: Ints
+    end: Ints
+    """Per patient in that order: where patients of its score start and end."""
+
+    @classmethod
+    def of(cls, score: Floats) -> Ranks:
+        order = np.argsort(score, kind="stable")
+        return cls(order, *bounds(np.diff(score[order]) > 0))
+
+    def below(self, weight: Floats) -> Floats:
+        """Per patient: the weight of those who score lower, half of those who score the same."""
+        total = np.concatenate([[0.0], np.cumsum(weight[self.order])])
+        result = np.empty_like(weight)
+        result[self.order] = (total[self.start] + total[self.end]) / 2
+        return result
+
+
+def _judge(ranks: Ranks, at: AtHorizon) -> Influence:
+    cases, others = np.where(at.case, at.weight, 0.0), np.where(at.case, 0.0, at.weight)
+    below, above = ranks.below(others), cases.sum() - ranks.below(cases)
+    pairs = cases.sum() * others.sum()
+    area = float(cases @ below / pairs)
+    gradient = np.where(at.case, below - area * others.sum(), above - area * cases.sum()) / pairs
+    weights = f"{WEIGHTS[at.censoring.own]}; weights 1/G(T-) and 1/G(t)"
+    said = f"cases by t against all others; {weights}; equal scores count half"
+    each = at.influence(gradient)
+    return Influence("dynamic_auc", area, each, int(at.case.sum()), "share", at.horizon, convention=said)

@@ -1,0 +1,112 @@
+"""From what each patient adds to a metric to its interval, and to the difference of two models.
+
+The derivative of a metric in the weight of each patient says how it would move were that patient counted a little more
+often. The sum of its squares estimates the metric's variance (infinitesimal jackknife: Jaeckel 1972; Efron 1982),
+without resampling and without a model of the outcome. Derivatives of two models on the same patients subtract, so the
+same sum gives the variance of a paired difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from fusiondx.errors import DataError
+from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
+from fusiondx.evaluation.proportions import Z95, effective_wilson
+
+Floats = npt.NDArray[np.floating[Any]]
+Scale = Literal["plain", "share", "log"]
+
+
+@dataclass(frozen=True)
+class Influence:
+    """A metric's value, and its derivative in the weight of each patient."""
+
+    metric: str
+    value: float
+    each: Floats
+    """Shape ``(patients,)``; sums to 0."""
+    events: int
+    scale: Scale = "plain"
+    """Where the interval is symmetric: as it is, by score for shares from 0 to 1, by logarithm for what is positive."""
+    horizon: float | None = None
+    threshold: float | None = None
+    convention: str = ""
+
+    @property
+    def standard_error(self) -> float:
+        """Of `value`."""
+        return float(np.sqrt(np.sum(self.each**2)))
+
+
+Judged = Influence | Undefined
+"""What a metric makes of some patients, before it is given an interval or compared."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A metric of model a minus that of b on the same patients."""
+
+    difference: Estimate
+    standard_error: float
+    p: float
+    """Two-sided, of no difference."""
+
+
+def estimate(judged: Judged) -> Outcome:
+    """The metric with its 95 % interval, or why there is none."""
+    if isinstance(judged, Undefined):
+        return judged
+    low, high = _interval(judged)
+    how = {"plain": "", "share": ", Wilson interval for an effective number of patients", "log": " on the log scale"}[
+        judged.scale
+    ]
+    return _said(judged, judged.value, low, high, f"infinitesimal jackknife{how}")
+
+
+def compare(a: Judged, b: Judged) -> Comparison | Undefined:
+    """Two models judged by one metric on the same patients in the same order, paired.
+
+    Raises `DataError` where metrics, numbers of patients, horizons, thresholds or conventions differ.
+    """
+    for judged in (a, b):
+        if isinstance(judged, Undefined):
+            return judged
+    assert isinstance(a, Influence)
+    assert isinstance(b, Influence)
+    if _asked(a) != _asked(b):
+        raise DataError("Two models can be compared only by one metric, horizon and convention on the same patients.")
+    gap, error = a.value - b.value, float(np.sqrt(np.sum((a.each - b.each) ** 2)))
+    wide = Z95 * error
+    said = _said(a, gap, gap - wide, gap + wide, "paired difference; infinitesimal jackknife")
+    return Comparison(said, error, _two_sided(gap, error))
+
+
+def _asked(judged: Influence) -> tuple[object, ...]:
+    return (judged.metric, len(judged.each), judged.events, judged.horizon, judged.threshold, judged.convention)
+
+
+def _said(judged: Influence, value: float, low: float, high: float, method: str) -> Estimate:
+    about = judged.horizon, judged.threshold, judged.convention
+    return Estimate(judged.metric, value, low, high, len(judged.each), judged.events, method, *about)
+
+
+def _interval(judged: Influence) -> tuple[float, float]:
+    value, error, wide = judged.value, judged.standard_error, Z95 * judged.standard_error
+    if judged.scale == "share":
+        return effective_wilson(value, error**2, judged.events)
+    if judged.scale == "log" and value > 0:
+        factor = float(np.exp(wide / value))
+        return value / factor, value * factor
+    return value - wide, value + wide
+
+
+def _two_sided(gap: float, error: float) -> float:
+    if error == 0:
+        return 1.0 if gap == 0 else 0.0
+    return float(2 * ndtr(-abs(gap) / error))

@@ -1,0 +1,128 @@
+"""Inverse probability of censoring weights, and how they depend on the patients they are estimated from.
+
+Whoever is seen to have the event by a horizon, or is still under observation then, stands also for those like them who
+were censored before. The probability G not to be censored is a reverse Kaplan-Meier curve in which events leave the
+risk set before censorings at the same time; events weigh 1 / G(T-), survivors 1 / G(t). With G from the patients
+judged, weights at any horizon sum to their number (R's riskRegression and pec; Gerds & Schumacher 2006).
+
+``event`` is 0 where censored, 1 where what is asked about happened, any other number where a competing event did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusiondx.survival.estimators import LifeTable, life_table
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.integer[Any]]
+Outcomes = tuple[npt.ArrayLike, npt.ArrayLike]
+"""Times and events of some patients."""
+
+
+@dataclass(frozen=True)
+class Censoring:
+    """The reverse Kaplan-Meier curve as seen from the patients judged."""
+
+    time: Floats
+    event: Ints
+    table: LifeTable
+    """Of the patients it is estimated from; only times at which someone was censored."""
+    own: bool
+    """Whether those are the patients judged."""
+
+    @classmethod
+    def of(cls, time: npt.ArrayLike, event: npt.ArrayLike, train: Outcomes | None = None) -> Censoring:
+        """For patients judged, estimated from `train` where given, else from themselves."""
+        given = np.asarray(time, dtype=np.float64), np.asarray(event)
+        source = given if train is None else train
+        everyone = life_table(source[0], np.asarray(source[1]) != 0)
+        step = everyone.censored > 0
+        at_risk = (everyone.at_risk - everyone.events)[step]
+        table = LifeTable(everyone.times[step], everyone.events[step], everyone.censored[step], at_risk)
+        return cls(*given, table, train is None)
+
+    @cached_property
+    def values(self) -> Floats:
+        """1, then the probability not to be censored by each time of the table."""
+        return np.concatenate([[1.0], np.cumprod(1 - self.table.censored / self.table.at_risk)])
+
+    def until(self, horizon: float) -> int:
+        """How many censoring times are not after `horizon`."""
+        return int(np.searchsorted(self.table.times, horizon, side="right"))
+
+    @cached_property
+    def before(self) -> Ints:
+        """Per patient: how many censoring times are before its own."""
+        return np.asarray(np.searchsorted(self.table.times, self.time, side="left"))
+
+    def at(self, horizon: float) -> float:
+        """Probability not to be censored by `horizon`."""
+        return float(self.values[self.until(horizon)])
+
+    def left(self, times: Floats) -> Floats:
+        """Probability not to be censored by each of `times`."""
+        return np.asarray(self.values[np.searchsorted(self.table.times, times, side="right")])
+
+    @cached_property
+    def inverse_before(self) -> Floats:
+        """Per patient: 1 / G(T-); 0 where G is."""
+        left = self.values[self.before]
+        return np.divide(1.0, left, out=np.zeros_like(left), where=left > 0)
+
+    def last(self, least: float = 0.1) -> float:
+        """The last event time with G >= `least`; before every time where there is none."""
+        happened = self.time[self.event == 1]
+        return float(happened[self.left(happened) >= least].max(initial=-np.inf))
+
+    def spread(self, amount: Floats, steps: Ints) -> Floats:
+        """Per patient i: the sum over patients j of ``amount[j]`` d log G / d weight of i, where the G of j is the
+        product of the first ``steps[j]`` factors. Zero where G comes from other patients."""
+        if not self.own or not len(self.table.times):
+            return np.zeros(len(self.time))
+        total = np.bincount(steps, amount, len(self.table.times) + 1)
+        beyond = total[::-1].cumsum()[::-1][1:]
+        stay = self.table.at_risk - self.table.censored
+        step = np.divide(beyond, stay, out=np.zeros_like(beyond), where=stay > 0)
+        exposure = np.concatenate([[0.0], np.cumsum(step * self.table.censored / self.table.at_risk)])
+        censored = self.event == 0
+        result = exposure[self.before + censored]
+        result[censored] -= step[self.before[censored]]
+        return np.asarray(result)
+
+
+@dataclass(frozen=True)
+class AtHorizon:
+    """Patients as they stand at a horizon."""
+
+    censoring: Censoring
+    horizon: float
+
+    @cached_property
+    def free(self) -> npt.NDArray[np.bool_]:
+        """Who is known to be event-free then."""
+        return np.asarray(self.censoring.time > self.horizon)
+
+    @cached_property
+    def case(self) -> npt.NDArray[np.bool_]:
+        """Who is known to have had the event by then."""
+        return ~self.free & (self.censoring.event == 1)
+
+    @cached_property
+    def weight(self) -> Floats:
+        """Per patient; 0 for those censored before."""
+        left = self.censoring.at(self.horizon)
+        gone = np.where(self.censoring.event != 0, self.censoring.inverse_before, 0.0)
+        return np.where(self.free, 1 / left if left > 0 else 0.0, gone)
+
+    def influence(self, gradient: Floats) -> Floats:
+        """Derivative, in how often each patient counts, of a metric whose derivative in the weights is `gradient`."""
+        steps = np.where(self.free, self.censoring.until(self.horizon), self.censoring.before)
+        amount = gradient * self.weight
+        return np.asarray(amount - self.censoring.spread(amount, steps))
