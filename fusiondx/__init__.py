@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fusiondx.auditing import AuditReport as AuditReport
+    from fusiondx.auditing import audit as audit
     from fusiondx.coalitions import Coalitions as Coalitions
     from fusiondx.core.targets import Classes as Classes
     from fusiondx.core.targets import CompetingRisks as CompetingRisks
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from fusiondx.validation import evaluate as evaluate
 
 _HOMES = {
+    "fusiondx.auditing": ("AuditReport", "audit"),
     "fusiondx.coalitions": ("Coalitions",),
     "fusiondx.core.targets": ("Classes", "CompetingRisks", "Labels", "Number", "Survival"),
     "fusiondx.data.augmentation": ("Augmentation",),

@@ -1,0 +1,139 @@
+"""Audit: coded checks of a cohort, its split and a model, and what they found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fusiondx.auditing.case import Case
+from fusiondx.auditing.checks import CHECKS, Severity
+from fusiondx.data.cohort import Cohort
+from fusiondx.data.splits import Fold
+from fusiondx.errors import ConfigError, DataError, counted, did_you_mean
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    code: str
+    title: str
+    severity: Severity
+    message: str
+    waiver: str | None = None
+    """Why it is accepted; None where it is not."""
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """All findings, waived ones included."""
+
+    findings: tuple[Finding, ...]
+    checked: tuple[str, ...]
+    """Codes of the checks that were made."""
+
+    @property
+    def open(self) -> tuple[Finding, ...]:
+        """Findings that nobody waived."""
+        return tuple(finding for finding in self.findings if finding.waiver is None)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no error is open."""
+        return not any(finding.severity == "error" for finding in self.open)
+
+    def frame(self) -> pd.DataFrame:
+        """One row per finding: `code`, `title`, `severity`, `message`, `waiver`."""
+        return pd.DataFrame([asdict(f) for f in self.findings], columns=list(Finding.__dataclass_fields__))
+
+    def to_json(self) -> str:
+        """Findings and checks made, as JSON."""
+        return json.dumps({"checked": list(self.checked), "findings": [asdict(f) for f in self.findings]}, indent=1)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence per finding, for the notes of a `Report`."""
+        return tuple(line(finding) for finding in self.findings)
+
+    def __str__(self) -> str:
+        head = f"Audit: {counted(len(self.checked), 'check')}, {counted(len(self.findings), 'finding')}"
+        waived = len(self.findings) - len(self.open)
+        return "\n".join([f"{head}, {waived} waived." if waived else f"{head}.", *self.notes])
+
+
+def line(finding: Finding) -> str:
+    """A finding in one line."""
+    waived = "" if finding.waiver is None else f" Waived: {finding.waiver}"
+    return f"{finding.code} {finding.severity}: {finding.message}{waived}"
+
+
+def audit(
+    cohort: Cohort,
+    split: Iterable[Fold] | tuple[Cohort, Cohort],
+    model: Any = None,
+    *,
+    waivers: Mapping[str, str] | None = None,
+    index: str | None = None,
+    dated: Mapping[str, str] | None = None,
+) -> AuditReport:
+    """Look for the mistakes that make a model seem better than it is.
+
+    Parameters
+    ----------
+    cohort:
+        All patients, trained on and tested on.
+    split:
+        Folds as `Cohort.folds` gives them, or the two cohorts that `Cohort.split` gives.
+    model:
+        A fitted `FusionModel`, to check that it saw no test patient.
+    waivers:
+        Why a finding is accepted, by code; the report shows it beside the finding.
+    index:
+        Column of the patient table with the date, or number, from which predictions are made.
+    dated:
+        Column of the patient table that says when an input was observed, by the input's column; a column called as the
+        input with ``_date`` behind need not be named.
+
+    Each check has a page, ``docs/audit/FDX001.md`` and so on. Raises `ConfigError` for a waiver of an unknown code or
+    without a reason, `DataError` where the split is not one of this cohort.
+    """
+    given = dict(waivers or {})
+    refuse_waivers(given)
+    case = Case(cohort, folds_of(cohort, split), model, index, dated)
+    found = [(check, check.find(case)) for check in CHECKS]
+    findings = tuple(
+        Finding(check.code, check.title, check.severity, message, given.get(check.code))
+        for check, message in found
+        if message is not None
+    )
+    return AuditReport(findings, tuple(check.code for check in CHECKS))
+
+
+def refuse_waivers(waivers: Mapping[str, str]) -> None:
+    """Raise `ConfigError` for a waiver of an unknown code or without a reason."""
+    codes = [check.code for check in CHECKS]
+    for code, reason in waivers.items():
+        if code not in codes:
+            raise ConfigError(f"waivers: there is no check '{code}'.{did_you_mean(code, codes)}")
+        if not str(reason).strip():
+            raise ConfigError(f"waivers: {code} is waived without a reason. Write why it is acceptable.")
+
+
+def folds_of(cohort: Cohort, split: Iterable[Fold] | tuple[Cohort, Cohort]) -> tuple[Fold, ...]:
+    """The split as positions in the cohort."""
+    pairs: list[Any] = list(split)
+    sides = [side for side in pairs if isinstance(side, Cohort)]
+    if len(sides) == len(pairs) == 2:
+        train, test = (pd.Index(cohort.ids).get_indexer(pd.Index(side.ids)) for side in sides)
+        if (train < 0).any() or (test < 0).any():
+            raise DataError("The split has patients who are not in the cohort. Audit the cohort that was split.")
+        return ((train, test),)
+    folds = tuple((np.asarray(train), np.asarray(test)) for train, test in pairs)
+    if any(side.size and side.max() >= len(cohort) for fold in folds for side in fold):
+        raise DataError("The split has positions beyond the cohort. Audit the cohort that was split.")
+    return folds
