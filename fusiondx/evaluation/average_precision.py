@@ -8,7 +8,7 @@ import pandas as pd
 
 from fusiondx.evaluation import checking
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.evaluation.proportions import effective_wilson
+from fusiondx.evaluation.proportions import effective_wilson, quantile_of
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -39,15 +39,16 @@ def estimate_average_precision(score: npt.ArrayLike, positive: npt.ArrayLike) ->
     """Average precision (no interpolation), with the prevalence that chance would give in `convention`.
 
     Its 95 % interval is Wilson's for an effective number of positive patients: that at which a share would vary as
-    average precision does by its influence function, drawn towards their number as `PRIOR` says. `Undefined` without
-    patients of both classes. Raises `DataError` for scores that are not finite and labels that are not 0 or 1.
+    average precision does by its influence function, drawn towards their number as `PRIOR` says, with Student's
+    quantile for as many patients. `Undefined` without patients of both classes. Raises `DataError` for scores that
+    are not finite and labels that are not 0 or 1.
     """
     score, positive = checking.scored(score, positive)
     n, events = len(score), int(positive.sum())
     if reason := checking.lacking(positive):
         return Undefined("average_precision", reason, n, events)
     value, influence = average_precision_of(score, positive)
-    low, high = effective_wilson(value, float(influence @ influence), events, PRIOR)
+    low, high = effective_wilson(value, float(influence @ influence), events, PRIOR, quantile_of(events))
     method = "95 % Wilson interval for an effective number of positive patients (influence function)"
     convention = f"no interpolation; no-skill value: prevalence {events / n:.3g}"
     return Estimate("average_precision", value, low, high, n, events, method, convention=convention)

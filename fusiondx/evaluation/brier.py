@@ -7,16 +7,18 @@ import numpy.typing as npt
 
 from fusiondx.evaluation import checking
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.evaluation.proportions import Z95, effective_wilson
+from fusiondx.evaluation.proportions import effective_wilson, quantile_of
 
 Floats = npt.NDArray[np.float64]
+PRIOR = 5
+"""Patients for whom the variance of a share is mixed in."""
 
 
 def estimate_brier(probability: npt.ArrayLike, positive: npt.ArrayLike) -> Outcome:
     """Mean squared distance of probability and outcome (Brier 1950): 0 is best, 0.25 is a coin.
 
-    Its 95 % interval is Wilson's for an effective number of patients. `Undefined` without patients; raises `DataError`
-    for what is no probability or label.
+    Its 95 % interval is Wilson's for an effective number of patients, with Student's quantile for as many as the
+    smaller class has. `Undefined` without patients; raises `DataError` for what is no probability or label.
     """
     probability, positive = checking.forecast(probability, positive)
     n, events = len(positive), int(positive.sum())
@@ -24,7 +26,8 @@ def estimate_brier(probability: npt.ArrayLike, positive: npt.ArrayLike) -> Outco
         return Undefined("brier", "no patients", 0, 0)
     terms = (probability - positive) ** 2
     value = float(terms.mean())
-    low, high = effective_wilson(value, float(((terms - value) ** 2).sum()) / (n * max(n - 1, 1)), n)
+    variance, smaller = float(((terms - value) ** 2).sum()) / (n * max(n - 1, 1)), min(events, n - events)
+    low, high = effective_wilson(value, variance, n, PRIOR, quantile_of(smaller))
     method = "95 % Wilson interval for an effective number of patients"
     return Estimate("brier", value, low, high, n, events, method, convention="of the positive class, 0 to 1")
 
@@ -32,7 +35,8 @@ def estimate_brier(probability: npt.ArrayLike, positive: npt.ArrayLike) -> Outco
 def estimate_brier_skill(probability: npt.ArrayLike, positive: npt.ArrayLike) -> Outcome:
     """Share of the Brier score of the prevalence that the prediction takes away: 1 is best, 0 or less no use.
 
-    The prevalence is that of the patients judged. The interval is normal for log(1 - skill), by influence functions.
+    The prevalence is that of the patients judged. The interval is Student's for log(1 - skill), by influence
+    functions, for as many patients as the smaller class has.
     `Undefined` with one class; errors as `estimate_brier`.
     """
     probability, positive = checking.forecast(probability, positive)
@@ -45,7 +49,8 @@ def estimate_brier_skill(probability: npt.ArrayLike, positive: npt.ArrayLike) ->
     if not mean:
         return Undefined("brier_skill", "the predictions are perfect, so chance has no measure", n, events)
     influence = terms / mean - 1 - (1 - 2 * prevalence) * (positive - prevalence) / null
-    factor = float(np.exp(Z95 * np.sqrt((influence**2).sum()) / n))
+    z = quantile_of(min(events, n - events))
+    factor = float(np.exp(z * np.sqrt((influence**2).sum()) / n))
     value = 1 - mean / null
     low, high = 1 - mean / null * factor, 1 - mean / null / factor
     return Estimate("brier_skill", value, low, high, n, events, "95 % interval on the log scale", convention=convention)

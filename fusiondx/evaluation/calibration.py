@@ -6,11 +6,13 @@ Probabilities of 0 and 1 have no logit: they are moved to `EDGE` and ``1 - EDGE`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from fusiondx.errors import counted
@@ -35,16 +37,33 @@ def estimate_calibration_intercept(
 ) -> Outcome:
     """Calibration in the large: log odds by which predictions are too low, with the slope fixed at 1; ideally 0.
 
-    This is not the intercept fitted together with the slope, `recalibration`. `patient` says whose each row is, where
-    patients are in several: the interval then clusters by patient. `Undefined` with one class; raises `DataError` for
-    what is no probability or label.
+    This is not the intercept fitted together with the slope, `recalibration`. The slope need not be 1, so the interval
+    holds the values that a score test with the observed variance of residuals does not reject (Boos 1992); with fewer
+    than 4 patients of a class that has no ends, and it is Wald's. `patient` says whose each row is, where patients are
+    in several. `Undefined` with one class; raises `DataError` for what is no probability or label.
     """
     probability, positive = checking.forecast(probability, positive)
     if reason := checking.lacking(positive):
         return _undefined("calibration_intercept", reason, positive)
     line, moved = _logit(probability)
     fit = fit_logistic(np.ones((len(line), 1)), positive, offset=line, cluster=patient)
-    return _wald("calibration_intercept", fit, 0, positive, f"slope fixed at 1{moved}")
+    found = _wald("calibration_intercept", fit, 0, positive, f"slope fixed at 1{moved}")
+    if min(_patients(positive[of], None if patient is None else patient[of]) for of in (positive, ~positive)) < 4:
+        return found
+
+    def surprise(move: float) -> float:
+        residual = _by_patient(positive - expit(line + move), patient)
+        return float(residual.sum() ** 2 - Z95**2 * (residual @ residual))
+
+    low, high = (_crossing(surprise, found.value, side) for side in (-0.5, 0.5))
+    return replace(found, low=low, high=high, method="95 % score interval, residual variance as observed")
+
+
+def _crossing(surprise: Callable[[float], float], inside: float, step: float) -> float:
+    """Where `surprise` becomes positive on the way from `inside`."""
+    while surprise(inside + step) <= 0:
+        inside, step = inside + step, 2 * step
+    return float(brentq(surprise, *sorted((inside, inside + step)), xtol=1e-12))
 
 
 def estimate_calibration_slope(
@@ -161,21 +180,25 @@ def estimate_calibration_errors(
     """ICI, E50, E90 and Emax: mean, median, 90th percentile and maximum of |observed - predicted| over patients.
 
     Observed risk is `calibration_curve`'s (Austin & Steyerberg 2019). All four are above 0 even for perfect
-    predictions; the interval makes up for it: curves drawn around the fitted one show how far such a distance is
-    from its truth, and the distances are turned round (basic bootstrap; Davison & Hinkley 1997), never below 0.
+    predictions, so the interval spans both what curves drawn around the fitted one give (percentile) and the same
+    distances turned round (basic; Davison & Hinkley 1997), never below 0.
     """
     names = ("ici", "e50", "e90", "emax")
     probability, positive = checking.forecast(probability, positive)
     curve = calibration_curve(probability, positive, patient)
     if isinstance(curve, Undefined):
         return tuple(Undefined(name, curve.reason, curve.n, curve.events) for name in names)
-    values = _distances(np.abs(curve.at(probability) - probability)[:, None])[:, 0]
+    values = _distances(np.abs(curve.at(probability) - probability))
     drawn = _drawn_distances(curve, probability, seed)
-    low, high = 2 * values - np.quantile(drawn, [0.975, 0.025], axis=1)
-    low, high = np.clip(low, 0.0, values), np.maximum(high, values)
+    ends = np.quantile(drawn, [0.025, 0.975], axis=1)
+    low = np.clip(np.minimum(ends[0], 2 * values - ends[1]), 0.0, values)
+    high = np.maximum(np.maximum(ends[1], 2 * values - ends[0]), values)
     n, events = _patients(positive, patient), int(positive.sum())
     form = f"restricted cubic splines, {len(curve.knots)} knots" if len(curve.knots) else "a line on the logit scale"
-    method, convention = f"95 % basic interval from {DRAWS} curves drawn around the fitted one", f"curve: {form}"
+    method, convention = (
+        f"95 % interval, percentile and basic together, of {DRAWS} curves drawn around the fitted one",
+        f"curve: {form}",
+    )
     return tuple(
         Estimate(name, float(value), float(a), float(b), n, events, method, convention=convention)
         for name, value, a, b in zip(names, values, low, high, strict=True)
@@ -194,11 +217,17 @@ def _drawn_distances(curve: CalibrationCurve, probability: Floats, seed: int) ->
         curve.fit.covariance + 1e-14 * np.trace(curve.fit.covariance) * np.eye(len(curve.fit.beta))
     )
     betas = curve.fit.beta + rng.standard_normal((DRAWS, len(curve.fit.beta))) @ root.T
-    return _distances(np.abs(expit(curve.design(some) @ betas.T) - some[:, None]))
+    return _distances(np.abs(expit(betas @ curve.design(some).T) - some))
 
 
 def _distances(gap: Floats) -> Floats:
-    return np.stack([gap.mean(axis=0), *np.quantile(gap, [0.5, 0.9], axis=0), gap.max(axis=0)])
+    """Mean, median, 90th percentile and maximum over the last axis; they come first in the result."""
+    gap = np.sort(gap, axis=-1)
+    last = gap.shape[-1] - 1
+    below, part = np.divmod(np.array([0.5, 0.9]) * last, 1)
+    low, high = below.astype(int), np.minimum(below.astype(int) + 1, last)
+    middle = gap[..., low] * (1 - part) + gap[..., high] * part
+    return np.stack([gap.mean(axis=-1), middle[..., 0], middle[..., 1], gap[..., -1]])
 
 
 def _logit(probability: Floats) -> tuple[Floats, str]:
@@ -220,7 +249,7 @@ def _with_constant(columns: Floats) -> Floats:
 
 def _wald(metric: str, fit: LogisticFit, which: int, positive: Bools, convention: str) -> Estimate:
     value, se = float(fit.beta[which]), float(np.sqrt(fit.covariance[which, which]))
-    method = WALD if fit.clusters is None else f"{WALD}, clustered by patient"
+    method = WALD if fit.clusters is None else f"{WALD}, sandwich variance by patient"
     n, events = fit.clusters or len(positive), int(positive.sum())
     return Estimate(metric, value, value - Z95 * se, value + Z95 * se, n, events, method, convention=convention)
 

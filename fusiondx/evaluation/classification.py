@@ -46,8 +46,13 @@ def recall(confusion: Floats) -> Floats:
 
 
 def precision(confusion: Floats) -> Floats:
-    """Share of the patients called a class that are of it; 0 for a class that is never predicted."""
-    return _of_classes(_hits(confusion), confusion.sum(axis=-2), confusion)
+    """Share of the patients called a class that are of it.
+
+    Where it is never called it is undefined for the positive class of two, and 0 in the mean over several.
+    """
+    called = confusion.sum(axis=-2)
+    found = _of_classes(_hits(confusion), called, confusion)
+    return found if called.shape[-1] > 2 else np.where(called[..., -1] > 0, found, np.nan)
 
 
 def f1(confusion: Floats) -> Floats:

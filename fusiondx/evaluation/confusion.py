@@ -54,8 +54,8 @@ def estimate_f1(confusion: Floats) -> Outcome:
     hits = float(confusion[1, 1])
     union = float(confusion.sum() - confusion[0, 0])
     n = int(confusion.sum())
-    if not union:
-        return Undefined("f1", f"no patient of {n} is positive or called positive", n, None)
+    if not confusion[1].sum():
+        return Undefined("f1", f"no positive patients among {n} patients", n, None)
     share = np.array([hits / union, *wilson(hits, union)])
     value, low, high = (float(end) for end in 2 * share / (1 + share))
     return Estimate("f1", value, low, high, n, None, f"{WILSON} of TP / (TP + FP + FN), transformed")

@@ -48,6 +48,18 @@ def one_vs_rest(metric: Metric, probability: Array, label: Array, counts: Array 
     return mean_of_defined(np.stack([metric(probability[:, k], label == k, counts) for k in classes], axis=-1))
 
 
+def hand_till(probability: Array, label: Array, counts: Array | None = None) -> Floats:
+    """Mean AUROC over pairs of classes, by the probability of either (Hand & Till 2001); undefined ones left out."""
+    pairs = []
+    for a in range(probability.shape[1]):
+        for b in range(a):
+            rows = (label == a) | (label == b)
+            some = None if counts is None else np.asarray(counts)[..., rows]
+            pairs.append(auroc(probability[rows, a], label[rows] == a, some))
+            pairs.append(auroc(probability[rows, b], label[rows] == b, some))
+    return mean_of_defined(np.stack(pairs, axis=-1))
+
+
 def roc_curve(score: Array, positive: Array) -> tuple[Floats, Floats, Floats]:
     """False positive rate, true positive rate and threshold of each point of the ROC curve, from (0, 0) to (1, 1).
 

@@ -12,7 +12,7 @@ from fusiondx.evaluation import checking
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-def probability_histogram(probability: npt.ArrayLike, positive: npt.ArrayLike, bins: int = 20) -> pd.DataFrame:
+def histogram_frame(probability: npt.ArrayLike, positive: npt.ArrayLike, bins: int = 20) -> pd.DataFrame:
     """Counts of `positive` and `negative` patients in equal bins `start` to `end` over 0 to 1; the last holds 1 too.
 
     Raises `DataError` for what is no probability or label, `ConfigError` for fewer than one bin.
@@ -25,7 +25,7 @@ def probability_histogram(probability: npt.ArrayLike, positive: npt.ArrayLike, b
     return pd.DataFrame({"start": edges[:-1], "end": edges[1:], "positive": counts[0], "negative": counts[1]})
 
 
-def probability_quantiles(probability: npt.ArrayLike, positive: npt.ArrayLike) -> pd.DataFrame:
+def quantile_frame(probability: npt.ArrayLike, positive: npt.ArrayLike) -> pd.DataFrame:
     """One row per `outcome` that occurs, "positive" or "negative": `patients`, `mean`, and quantiles `q0` to `q100`.
 
     Raises `DataError` for what is no probability or label.

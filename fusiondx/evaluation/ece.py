@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
@@ -9,17 +11,26 @@ from scipy.special import ndtr
 from fusiondx.evaluation import checking
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 
+Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 BINS = 15
 REPLICATES = 1000
 
 
-def estimate_ece(probability: npt.ArrayLike, positive: npt.ArrayLike, bins: int = BINS, seed: int = 0) -> Outcome:
+def estimate_ece(
+    probability: npt.ArrayLike,
+    positive: npt.ArrayLike,
+    patient: Array | None = None,
+    *,
+    bins: int = BINS,
+    seed: int = 0,
+) -> Outcome:
     """Mean distance of observed and predicted risk over bins of equally many patients (Guo et al. 2017), debiased.
 
     A bin's distance is that of a risk which varies by chance, so it is above 0 where predictions are perfect. What
     chance adds to it, if it varies as a normal number would, is taken off (Kumar et al. 2019). The interval draws bins'
-    risks so and turns distances round; never below 0. `Undefined` without patients; raises `DataError` for what is no
+    risks so and turns distances round; never below 0. `patient` says whose each row is, where patients are in several:
+    chance then counts patients, not rows. `Undefined` without patients; raises `DataError` for what is no
     probability or label.
     """
     probability, positive = checking.forecast(probability, positive)
@@ -27,6 +38,8 @@ def estimate_ece(probability: npt.ArrayLike, positive: npt.ArrayLike, bins: int 
     if not n:
         return Undefined("ece", "no patients", 0, 0)
     gap, deviation, weight = _bins(probability, positive, bins)
+    if patient is not None:
+        deviation = deviation * np.sqrt(n / len(np.unique(patient)))
     plain = float(weight @ np.abs(gap))
     value = max(plain - (float(weight @ _folded(gap, deviation)) - plain), 0.0)
     drawn = gap + deviation * np.random.default_rng(seed).standard_normal((REPLICATES, len(gap)))

@@ -21,7 +21,7 @@ from fusiondx.core.predictions import (
 )
 from fusiondx.core.targets import TargetValues
 from fusiondx.evaluation import classification, deviation, discrimination
-from fusiondx.evaluation.ratio import mean_of_defined
+from fusiondx.evaluation.ratio import mean_of_defined, ratio
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
@@ -36,16 +36,46 @@ class Metric:
     kind: Kind
     """The kind of target it judges."""
     higher_is_better: bool = True
+    secondary: bool = False
+    """Not to choose or to praise a model by: it judges one threshold, or depends on bins."""
+    ideal: float | None = None
+    """The value of a model that is right, for metrics of which neither more nor less is better."""
+    classes: Literal["any", "two", "several"] = "any"
+    """How many classes it is for."""
+    fitted: bool = False
+    """Of several folds it is taken over all predictions at once; a difference of it has no interval here."""
 
 
 METRICS: Mapping[str, Metric] = {
     "auroc": Metric("AUROC", "classes"),
     "average_precision": Metric("Average precision", "classes"),
-    "accuracy": Metric("Accuracy", "classes"),
-    "balanced_accuracy": Metric("Balanced accuracy", "classes"),
-    "recall": Metric("Recall", "classes"),
-    "precision": Metric("Precision", "classes"),
-    "f1": Metric("F1", "classes"),
+    "hand_till": Metric("AUROC, mean over pairs of classes (Hand-Till)", "classes", classes="several"),
+    "brier": Metric("Brier score", "classes", higher_is_better=False),
+    "brier_skill": Metric("Brier skill score", "classes"),
+    "calibration_intercept": Metric(
+        "Calibration in the large", "classes", higher_is_better=False, ideal=0.0, classes="two", fitted=True
+    ),
+    "calibration_slope": Metric(
+        "Calibration slope", "classes", higher_is_better=False, ideal=1.0, classes="two", fitted=True
+    ),
+    "observed_expected": Metric(
+        "Observed / expected", "classes", higher_is_better=False, ideal=1.0, classes="two", fitted=True
+    ),
+    "ici": Metric("Integrated calibration index", "classes", higher_is_better=False, classes="two", fitted=True),
+    "accuracy": Metric("Accuracy", "classes", secondary=True),
+    "balanced_accuracy": Metric("Balanced accuracy", "classes", secondary=True),
+    "recall": Metric("Recall", "classes", secondary=True),
+    "precision": Metric("Precision", "classes", secondary=True),
+    "f1": Metric("F1", "classes", secondary=True),
+    "mcc": Metric("Matthews correlation", "classes", secondary=True),
+    "ece": Metric(
+        "Expected calibration error",
+        "classes",
+        higher_is_better=False,
+        secondary=True,
+        classes="two",
+        fitted=True,
+    ),
     "macro_auroc": Metric("AUROC, mean over labels", "labels"),
     "macro_average_precision": Metric("Average precision, mean over labels", "labels"),
     "c_index": Metric("Harrell's C-index", "survival"),
@@ -76,7 +106,14 @@ def metrics_for(about: Prediction | type[Prediction] | TargetValues) -> tuple[st
         kind: Kind = about.spec.kind
     else:
         kind = KINDS[about if isinstance(about, type) else type(about)]
-    return tuple(name for name, metric in METRICS.items() if metric.kind == kind)
+    other = _other(about)
+    return tuple(name for name, metric in METRICS.items() if metric.kind == kind and metric.classes != other)
+
+
+def _other(about: Prediction | type[Prediction] | TargetValues) -> Literal["two", "several"]:
+    """Which number of classes this is not; two of a kind alone."""
+    classes = about.classes if isinstance(about, ClassPrediction | TargetValues) else ()
+    return "two" if len(classes) > 2 else "several"
 
 
 def primary_metric(about: Prediction | type[Prediction] | TargetValues) -> str:
@@ -85,7 +122,9 @@ def primary_metric(about: Prediction | type[Prediction] | TargetValues) -> str:
 
 
 def measure(prediction: Prediction, truth: TargetValues, counts: Array | None = None) -> dict[str, Floats]:
-    """Every fitting metric, by name, of patients whose truth is known; NaN where they cannot give it.
+    """Every metric that suits, but for those that are fitted, by name; NaN where these patients cannot give it.
+
+    The patients' truth must be known.
 
     ``counts``, shape ``(..., patients)``, says how often each patient is there; values have shape ``(...)``.
     """
@@ -138,12 +177,32 @@ def _classes(prediction: ClassPrediction, label: Array, counts: Array | None) ->
     return {
         "auroc": _ranked(discrimination.auroc, prediction.probability, label, counts),
         "average_precision": _ranked(discrimination.average_precision, prediction.probability, label, counts),
+        **_hand_till(prediction, label, counts),
+        **_squared(prediction, label, counts),
         "accuracy": classification.accuracy(confusion),
         "balanced_accuracy": classification.balanced_accuracy(confusion),
         "recall": classification.recall(confusion),
         "precision": classification.precision(confusion),
         "f1": classification.f1(confusion),
+        "mcc": classification.matthews_correlation(confusion),
     }
+
+
+def _hand_till(prediction: ClassPrediction, label: Array, counts: Array | None) -> dict[str, Floats]:
+    if len(prediction.classes) == 2:
+        return {}
+    return {"hand_till": discrimination.hand_till(prediction.probability, label, counts)}
+
+
+def _squared(prediction: ClassPrediction, label: Array, counts: Array | None) -> dict[str, Floats]:
+    """Brier score: of the positive class of two, 0 to 1, else summed over classes, 0 to 2 (Brier 1950)."""
+    true = label[:, None] == np.arange(len(prediction.classes))
+    two = len(prediction.classes) == 2
+    terms = ((prediction.probability - true) ** 2).sum(axis=1) / (2 if two else 1)
+    brier = deviation.mean(terms, counts)
+    shares = np.stack([deviation.mean(column, counts) for column in true.T.astype(np.float64)], axis=-1)
+    null = (shares * (1 - shares)).sum(axis=-1) / (2 if two else 1)
+    return {"brier": brier, "brier_skill": 1 - ratio(brier, null)}
 
 
 def _ranked(metric: discrimination.Metric, probability: Floats, label: Array, counts: Array | None) -> Floats:

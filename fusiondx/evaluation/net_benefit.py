@@ -10,7 +10,7 @@ from fusiondx.errors import DataError
 from fusiondx.evaluation import checking
 from fusiondx.evaluation.delong import from_influence
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.evaluation.proportions import Z95
+from fusiondx.evaluation.proportions import wilson
 
 Floats = npt.NDArray[np.float64]
 THRESHOLDS = np.round(np.arange(0.01, 1.0, 0.01), 2)
@@ -24,7 +24,7 @@ def net_benefit_frame(
 
     Columns: `threshold`; `net_benefit` of the model, with its 95 % interval `low` and `high`; `treat_all`, and
     `treat_none`, which is 0; `gain` over the better of the two, with `gain_low` and `gain_high`. Say the range of
-    thresholds before looking. Intervals are normal: net benefit is a mean over patients. Empty where there are no
+    thresholds before looking. Empty where there are no
     patients.
 
     Raises `DataError` for what is no probability or label, and for thresholds outside 0 to 1.
@@ -34,30 +34,25 @@ def net_benefit_frame(
     columns = ("threshold", "net_benefit", "low", "high", "treat_all", "treat_none", "gain", "gain_low", "gain_high")
     if not len(probability):
         return pd.DataFrame({name: np.empty(0) for name in columns})
-    odds, n = at / (1 - at), len(positive)
     true, false = _treated(probability, positive, at)
-    events, others = float(positive.sum()), float((~positive).sum())
-    benefit, spread = _mean(true, false, odds, n)
+    odds, n, events, others = at / (1 - at), len(positive), float(positive.sum()), float((~positive).sum())
+    benefit = np.stack(_mean(true, false, odds, n))
     every = (events - odds * others) / n
     # Against treating all, only patients left untreated differ: each event missed costs 1, each other spares the odds
-    less, less_spread = _mean(events - true, others - false, odds, n)
-    best = every > 0
-    gain, gain_spread = np.where(best, -less, benefit), np.where(best, less_spread, spread)
-    values = (at, benefit, benefit - spread, benefit + spread, every, np.zeros(len(at)))
-    return pd.DataFrame(dict(zip(columns, (*values, gain, gain - gain_spread, gain + gain_spread), strict=True)))
+    less = np.stack(_mean(events - true, others - false, odds, n))
+    gain = np.where(every > 0, -less[[0, 2, 1]], benefit)
+    return pd.DataFrame(dict(zip(columns, (at, *benefit, every, np.zeros(len(at)), *gain), strict=True)))
 
 
 def estimate_net_benefit(probability: npt.ArrayLike, positive: npt.ArrayLike, threshold: float) -> Outcome:
     """Net benefit at one threshold probability, with its interval; `Undefined` without patients. Errors as above."""
-    frame = net_benefit_frame(probability, positive, [threshold])
-    n, events = len(np.asarray(positive)), int(np.asarray(positive).sum())
-    if frame.empty:
+    probability, positive = checking.forecast(probability, positive)
+    at, n, events = _thresholds([threshold]), len(positive), int(positive.sum())
+    if not n:
         return Undefined("net_benefit", "no patients", 0, 0)
-    value, low, high = (float(frame[name].iloc[0]) for name in ("net_benefit", "low", "high"))
-    method = "95 % normal interval of a mean over patients"
-    return Estimate(
-        "net_benefit", value, low, high, n, events, method, threshold=float(threshold), convention=CONVENTION
-    )
+    value, low, high = np.stack(_mean(*_treated(probability, positive, at), at / (1 - at), n))[:, 0].tolist()
+    method, of = "95 % interval from Wilson's of true and false positives (MOVER)", float(at[0])
+    return Estimate("net_benefit", value, low, high, n, events, method, threshold=of, convention=CONVENTION)
 
 
 def net_benefit_difference(
@@ -90,8 +85,19 @@ def _treated(probability: Floats, positive: npt.NDArray[np.bool_], at: Floats) -
     return treated[0].astype(np.float64), treated[1].astype(np.float64)
 
 
-def _mean(true: Floats, false: Floats, odds: Floats, n: int) -> tuple[Floats, Floats]:
-    """Mean of 1 per true and minus the odds per false positive among `n` patients, and half its interval's width."""
-    mean = (true - odds * false) / n
-    square = (true + odds**2 * false) / n
-    return mean, Z95 * np.sqrt(np.maximum(square - mean**2, 0.0) / max(n - 1, 1))
+def _mean(true: Floats, false: Floats, odds: Floats, n: int) -> tuple[Floats, Floats, Floats]:
+    """Net benefit of counts among `n` patients with both ends of its interval.
+
+    From Wilson's intervals of both shares, which exclude each other (MOVER: Zou & Donner 2008), so that it has a width
+    where nobody is treated.
+    """
+    gain, harm = true / n, false / n
+    (gain_low, gain_high), (harm_low, harm_high) = wilson(true, n), wilson(false, n)
+    whole = (1 - gain) * (1 - harm)
+    together = -np.sqrt(np.divide(gain * harm, whole, out=np.zeros(len(gain)), where=whole > 0))
+    mean = gain - odds * harm
+    down, up = (
+        np.sqrt(a**2 + b**2 - 2 * together * a * b)
+        for a, b in ((gain - gain_low, odds * (harm_high - harm)), (gain_high - gain, odds * (harm - harm_low)))
+    )
+    return mean, mean - down, mean + up

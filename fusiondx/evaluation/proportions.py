@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 
 Floats = npt.NDArray[np.float64]
 Z95 = float(ndtri(0.975))
 WILSON = "95 % Wilson score interval"
+
+
+def quantile_of(patients: float) -> float:
+    """Student's quantile for a variance learnt from so many patients of the smaller class; the normal one for many."""
+    return float(stdtrit(max(patients - 1, 1), 0.975))
 
 
 def wilson(successes: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -32,16 +37,19 @@ def proportion(
     return Estimate(metric, successes / n, low, high, int(n), events, WILSON, threshold=threshold)
 
 
-def effective_wilson(value: float, variance: float, n: float, prior: float = 0.0) -> tuple[float, float]:
+def effective_wilson(
+    value: float, variance: float, n: float, prior: float = 0.0, z: float = Z95
+) -> tuple[float, float]:
     """Wilson's interval of a number between 0 and 1 that varies as a share of fewer, or more, than `n` patients would.
 
-    With `prior`, the variance of a share of `n` patients is mixed in, counting for that many of them.
+    With `prior`, the variance of a share of `n` patients is mixed in, counting for that many of them. `z` is the
+    quantile to use.
     """
     expected = value * (1 - value) / n
     scale = (prior + n * variance / expected) / (prior + n) if expected > 1e-12 else 1.0
     size = n / max(scale, 1e-12)
-    centre = (value * size + Z95**2 / 2) / (size + Z95**2)
-    spread = Z95 / (size + Z95**2) * np.sqrt(value * (1 - value) * size + Z95**2 / 4)
+    centre = (value * size + z**2 / 2) / (size + z**2)
+    spread = z / (size + z**2) * np.sqrt(value * (1 - value) * size + z**2 / 4)
     return max(min(float(centre - spread), value), 0.0), min(max(float(centre + spread), value), 1.0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,14 @@ from fusiondx.core.predictions import (
 )
 from fusiondx.core.targets import TargetValues
 from fusiondx.errors import ConfigError, DataError, counted, did_you_mean, listed
+from fusiondx.evaluation import formulas
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.metrics import METRICS, measure, metrics_for
+from fusiondx.evaluation.parts import Part
 from fusiondx.evaluation.ratio import mean_of_defined
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
-Part = tuple[Prediction, TargetValues]
-"""One held-out set: predictions and truths of the same patients in the same order."""
 
 
 def score(parts: Sequence[Part], *, replicates: int = 1000, seed: int = 0) -> tuple[Outcome, ...]:
@@ -37,19 +37,24 @@ def score(parts: Sequence[Part], *, replicates: int = 1000, seed: int = 0) -> tu
     Of several parts (folds, maybe repeated) the value is the mean over those in which the metric is defined. The
     interval is a percentile bootstrap of patients (Efron & Tibshirani 1993): each replicate draws patient ids once
     from the union of all parts and applies their multiplicities in every part, so a patient who is in several parts
-    comes and goes as one. Models stay as trained: the interval speaks of the patients judged, not of training again.
-    Patients whose truth is unknown are left out.
+    comes and goes as one. Metrics that have to be fitted, such as the calibration slope, are taken over the predictions
+    of all parts at once, with an interval clustered by patient. Of one part, intervals are by formula where one covers
+    better than a bootstrap; `method` says which it is. Models stay as trained: an interval speaks of the patients
+    judged, not of training again. Patients whose truth is unknown are left out.
 
     Raises `DataError` for predictions that are not finite, that do not match the truths, or of mixed kinds, and
     `ConfigError` for fewer than one replicate.
     """
     trial = _Trial.of(parts)
-    values = trial.values(parts)
-    resampled = [trial.values(parts, counts) for counts in trial.resamples(replicates, seed)]
-    return tuple(
-        trial.outcome(name, values[name], np.concatenate([block[name] for block in resampled]))
-        for name in metrics_for(parts[0][0])
-    )
+    if replicates < 1:
+        raise ConfigError(f"replicates is {replicates}. Give at least 1.")
+    found = trial.by_formula(parts)
+    if any(name not in found for name in trial.names):
+        values = trial.values(parts)
+        resampled = [trial.values(parts, counts) for counts in trial.resamples(replicates, seed)]
+        for name in values.keys() - found.keys():
+            found[name] = trial.outcome(name, values[name], np.concatenate([block[name] for block in resampled]))
+    return tuple(found[name] for name in trial.names)
 
 
 def score_one(prediction: Prediction, truth: TargetValues) -> float:
@@ -58,7 +63,7 @@ def score_one(prediction: Prediction, truth: TargetValues) -> float:
     Raises `DataError` where the patients cannot give it, else as `score`.
     """
     trial = _Trial.of([(prediction, truth)])
-    metric = next(name for name in metrics_for(prediction) if METRICS[name].higher_is_better)
+    metric = next(name for name in trial.names if METRICS[name].higher_is_better)
     value = float(trial.values([(prediction, truth)])[metric][0])
     if np.isnan(value):
         raise DataError(f"{METRICS[metric].title} is undefined: {trial.reason()}. Judge more patients.")
@@ -91,9 +96,12 @@ def contrasts(
     trial = _Trial.of(rivals[0])
     for parts in rivals[1:]:
         _Trial.of(parts)
-        _require_paired(rivals[0], parts)
-    if metric not in (known := metrics_for(rivals[0][0][0])):
-        raise ConfigError(f"No metric '{metric}' for such predictions.{did_you_mean(metric, known)}")
+        require_paired(rivals[0], parts)
+    known = [name for name in trial.names if not METRICS[name].fitted]
+    if metric not in known:
+        raise ConfigError(f"No metric '{metric}' to compare such predictions by.{did_you_mean(metric, known)}")
+    if replicates < 1:
+        raise ConfigError(f"replicates is {replicates}. Give at least 1.")
     rows = np.atleast_2d(np.asarray(weights, dtype=np.float64))
 
     def sums(counts: Floats | None = None) -> Floats:
@@ -101,9 +109,8 @@ def contrasts(
         return np.tensordot(rows, each, axes=1)
 
     resampled = np.concatenate([sums(counts) for counts in trial.resamples(replicates, seed)], axis=1)
-    what = "paired difference; "
     return tuple(
-        trial.outcome(metric, value, again, what=what if abs(row.sum()) < 1e-9 else "")
+        trial.difference(metric, value, again) if abs(row.sum()) < 1e-9 else trial.outcome(metric, value, again)
         for row, value, again in zip(rows, sums(), resampled, strict=True)
     )
 
@@ -113,6 +120,8 @@ class _Trial:
     """Who is judged: the patients of all parts whose truth is known, each once."""
 
     kind: type[Prediction]
+    names: tuple[str, ...]
+    """Of the metrics that suit the predictions."""
     rows: tuple[Array, ...]
     """Per part: its rows whose truth is known."""
     places: tuple[Array, ...]
@@ -123,10 +132,7 @@ class _Trial:
 
     @classmethod
     def of(cls, parts: Sequence[Part]) -> _Trial:
-        if not parts:
-            raise DataError("There is nothing to judge: no held-out set was given.")
-        for prediction, truth in parts:
-            _check(prediction, truth, parts[0][0])
+        require_usable(parts)
         rows = tuple(np.flatnonzero(truth.known) for _, truth in parts)
         ids = [prediction.ids[row].astype(str) for (prediction, _), row in zip(parts, rows, strict=True)]
         # Sorted, so that the interval does not depend on the order of rows
@@ -136,11 +142,13 @@ class _Trial:
         happened = None
         if not any(mark is None for mark in marks):
             happened = np.concatenate([m[row] for m, row in zip(marks, rows, strict=True) if m is not None])[first]
-        return cls(type(parts[0][0]), rows, tuple(np.split(place, ends)), happened, len(names))
+        suited = metrics_for(parts[0][0])
+        return cls(type(parts[0][0]), suited, rows, tuple(np.split(place, ends)), happened, len(names))
 
     def values(self, parts: Sequence[Part], counts: Floats | None = None) -> dict[str, Floats]:
         """Each metric part by part, the last axis; before it, the axes of `counts`, ``(replicates, patients)``."""
-        empty = {name: np.full(() if counts is None else len(counts), np.nan) for name in metrics_for(self.kind)}
+        measured = [name for name in self.names if not METRICS[name].fitted]
+        empty = {name: np.full(() if counts is None else len(counts), np.nan) for name in measured}
         each = [
             measure(prediction.take(row), truth[row], None if counts is None else counts[:, place])
             if len(row)
@@ -149,10 +157,23 @@ class _Trial:
         ]
         return {name: np.stack([metrics[name] for metrics in each], axis=-1) for name in empty}
 
+    def by_formula(self, parts: Sequence[Part]) -> dict[str, Outcome]:
+        """Metrics with an interval by formula: those of one part, or those fitted over all of them."""
+        if not self.patients:
+            return {name: Undefined(name, self.reason(), 0, self._events(np.arange(0))) for name in self.names}
+        if len(parts) == 1:
+            (prediction, truth), (row,) = parts[0], self.rows
+            return formulas.by_formula(prediction.take(row), truth[row])
+        if not any(METRICS[name].fitted for name in self.names):
+            return {}
+        return formulas.fitted_over_folds(
+            np.concatenate([_positive(part, row) for part, row in zip(parts, self.rows, strict=True)], axis=1),
+            np.concatenate(self.places),
+            self._events(np.arange(self.patients)),
+        )
+
     def resamples(self, replicates: int, seed: int) -> Iterator[Floats]:
         """How often each patient is drawn, ``(replicates, patients)``, in blocks that fit a processor's cache."""
-        if replicates < 1:
-            raise ConfigError(f"replicates is {replicates}. Give at least 1.")
         rng, size = np.random.default_rng(seed), max(16, 200_000 // max(self.patients, 1))
         for start in range(0, replicates, size):
             block = min(size, replicates - start)
@@ -173,6 +194,17 @@ class _Trial:
         low, high = (float(bound) for bound in np.quantile(usable, [0.025, 0.975]))
         method = what + _method(defined, len(usable), len(means))
         return Estimate(metric, float(mean_of_defined(values)), low, high, len(who), self._events(who), method)
+
+    def difference(self, metric: str, values: Floats, resampled: Floats) -> Outcome:
+        """As `outcome`, with the p-value of no difference: twice the share of resamples on the rarer side of 0, never 0
+        itself (Davison & Hinkley 1997)."""
+        found = self.outcome(metric, values, resampled, what="paired difference; ")
+        if isinstance(found, Undefined):
+            return found
+        gaps = mean_of_defined(resampled)
+        gaps = gaps[~np.isnan(gaps)]
+        rarer = min(int((gaps <= 0).sum()), int((gaps >= 0).sum()))
+        return replace(found, p=min(1.0, 2 * (1 + rarer) / (1 + len(gaps))))
 
     def _events(self, who: Array) -> int | None:
         return None if self.happened is None else int(self.happened[who].sum())
@@ -200,6 +232,13 @@ _LACKS: dict[type[Prediction], tuple[str, str, str]] = {
     NumberPrediction: ("", "", "no two different true values"),
     MaskPrediction: ("", "", "no patient whose mask holds tumour"),
 }
+
+
+def _positive(part: Part, row: Array) -> Floats:
+    """Probability of the positive class of two, and whether it is the patient's, of some rows; shape ``(2, rows)``."""
+    prediction, truth = part
+    assert isinstance(prediction, ClassPrediction)
+    return np.stack([prediction.probability[row, 1], truth.fields["label"][row] == 1])
 
 
 def _method(defined: npt.NDArray[np.bool_], usable: int, replicates: int) -> str:
@@ -250,7 +289,16 @@ def _answer(prediction: Prediction) -> Floats:
     return prediction.value
 
 
-def _require_paired(parts_a: Sequence[Part], parts_b: Sequence[Part]) -> None:
+def require_usable(parts: Sequence[Part]) -> None:
+    """Raise `DataError` for predictions that are not finite, do not match their truths, or are of mixed kinds."""
+    if not parts:
+        raise DataError("There is nothing to judge: no held-out set was given.")
+    for prediction, truth in parts:
+        _check(prediction, truth, parts[0][0])
+
+
+def require_paired(parts_a: Sequence[Part], parts_b: Sequence[Part]) -> None:
+    """Raise `DataError` where ids, their order, or truths differ."""
     if len(parts_a) != len(parts_b):
         raise DataError(f"{len(parts_a)} held-out sets against {len(parts_b)}. Compare models on the same folds.")
     for number, ((a, true_a), (b, true_b)) in enumerate(zip(parts_a, parts_b, strict=True), start=1):

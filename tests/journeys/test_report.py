@@ -176,9 +176,9 @@ def test_frame_has_a_row_per_model_target_and_metric(full):
 
 def test_frame_says_why_a_metric_is_undefined(full):
     undefined = full.frame().query("reason != ''")
-    assert list(undefined["metric"]) == ["auroc"]
+    assert "auroc" in set(undefined["metric"])
     assert undefined[["estimate", "low", "high"]].isna().all(axis=None)
-    assert list(undefined["reason"]) == ["no two classes among 4 patients"]
+    assert set(undefined["reason"]) == {"no two classes among 4 patients"}
     assert not full.frame().map(lambda cell: isinstance(cell, str) and "nan" in cell.lower()).any(axis=None)
 
 

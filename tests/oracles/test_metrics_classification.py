@@ -28,8 +28,12 @@ def test_classification_equals_scikit_learn(classes):
         assert float(ours.accuracy(confusion)) == pytest.approx(sk.accuracy_score(**given))
         assert float(ours.balanced_accuracy(confusion)) == pytest.approx(sk.balanced_accuracy_score(**given))
         for name in ("recall", "precision", "f1"):
-            expected = getattr(sk, f"{name}_score")(**given, average=average, zero_division=0)
-            assert float(getattr(ours, name)(confusion)) == pytest.approx(expected)
+            never = np.nan if name == "precision" and classes == 2 else 0
+            expected = getattr(sk, f"{name}_score")(**given, average=average, zero_division=never)
+            assert float(getattr(ours, name)(confusion)) == pytest.approx(expected, nan_ok=True)
+        assert float(ours.matthews_correlation(confusion)) == pytest.approx(sk.matthews_corrcoef(**given)) or (
+            sk.matthews_corrcoef(**given) == 0
+        )
         seen += 1
     assert seen > 10
 
@@ -47,7 +51,11 @@ def test_what_one_class_cannot_give_is_nan_without_a_warning(recwarn):
         assert np.isnan(metric(negatives))
     assert ours.accuracy(negatives) == 0.8
     assert np.isnan(ours.accuracy(np.zeros((2, 2))))
-    assert ours.precision(np.array([[3.0, 0.0], [2.0, 0.0]])) == 0  # never predicted
+    for metric in (ours.precision, ours.matthews_correlation):
+        assert np.isnan(metric(np.array([[3.0, 0.0], [2.0, 0.0]])))  # never called
+    assert ours.precision(np.array([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 1.0, 0.0]])) == pytest.approx(
+        (1 + 2 / 3) / 3
+    )
     assert not recwarn.list
 
 

@@ -1,0 +1,169 @@
+"""Do 95 % intervals of class metrics contain the truth as often as they say? Run as a script: the table in the docs.
+
+Scores of either class are normal with variance 1, so AUROC, average precision, the table at any threshold and the probability
+each score stands for are known exactly, or by one sum over a fine grid. Patients of a simulated set are positive with
+probability `prevalence`, each on its own. Calibration is judged on probabilities made too extreme (`STRETCH`) and too
+high (`MOVE`), so that its truth is not an ideal value.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+from scipy.special import expit, logit, ndtr, ndtri
+
+from fusiondx.evaluation import confusion
+from fusiondx.evaluation.average_precision import estimate_average_precision
+from fusiondx.evaluation.brier import estimate_brier, estimate_brier_skill
+from fusiondx.evaluation.calibration import (
+    estimate_calibration_errors,
+    estimate_calibration_intercept,
+    estimate_calibration_slope,
+    estimate_observed_expected,
+)
+from fusiondx.evaluation.delong import auroc_difference, estimate_auroc
+from fusiondx.evaluation.estimate import Estimate, Outcome
+from fusiondx.evaluation.net_benefit import estimate_net_benefit
+from fusiondx.evaluation.operating_points import judge_threshold
+
+PAGE = Path(__file__).parents[2] / "docs" / "coverage" / "classification.md"
+GRID = tuple(product((50, 100, 400), (0.1, 0.3, 0.5), (0.6, 0.7, 0.9, 0.98)))
+STRETCH, MOVE = 1.5, 0.5
+LOW, HIGH = 0.93, 0.975
+SOME = 5
+
+
+@dataclass(frozen=True)
+class World:
+    """Patients without end, of one prevalence and one AUROC."""
+
+    prevalence: float
+    auc: float
+
+    @property
+    def shift(self) -> float:
+        """Between the classes' mean scores, in standard deviations."""
+        return float(np.sqrt(2) * ndtri(self.auc))
+
+    def risk(self, score: np.ndarray) -> np.ndarray:
+        """Log odds of being positive at a score."""
+        return logit(self.prevalence) + self.shift * score - self.shift**2 / 2
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        positive = rng.random(n) < self.prevalence
+        return rng.normal(size=n) + self.shift * positive, positive
+
+    def truth(self) -> dict[str, float]:
+        """Of every metric."""
+        x = np.linspace(-9, 9 + self.shift, 40_001)
+        weight = np.exp(-(x**2) / 2) * (1 - self.prevalence), np.exp(-((x - self.shift) ** 2) / 2) * self.prevalence
+        whole = sum(weight[0] + weight[1])
+        down, up = weight[0] / whole, weight[1] / whole
+        said = expit(STRETCH * self.risk(x) + MOVE)
+        found, flagged = np.cumsum(up[::-1])[::-1], np.cumsum((up + down)[::-1])[::-1]
+        brier = (up * (1 - said) ** 2 + down * said**2).sum()
+        large = brentq(lambda move: ((up + down) * expit(logit(said) + move)).sum() - self.prevalence, -9, 9)
+        acts = said >= 0.2
+        return {
+            "auroc": self.auc,
+            "average_precision": (up * found / flagged).sum() / self.prevalence,
+            "brier": brier,
+            "brier_skill": 1 - brier / (self.prevalence * (1 - self.prevalence)),
+            "calibration_intercept": large,
+            "calibration_slope": 1 / STRETCH,
+            "observed_expected": self.prevalence / ((up + down) * said).sum(),
+            "ici": ((up + down) * np.abs(said - expit(self.risk(x)))).sum(),
+            "net_benefit": up[acts].sum() - 0.25 * down[acts].sum(),
+            **self.table(),
+        }
+
+    @property
+    def cut(self) -> float:
+        """Between the two means."""
+        return self.shift / 2
+
+    def table(self) -> dict[str, float]:
+        """Metrics of the threshold `cut`."""
+        sensitivity = specificity = float(ndtr(self.shift / 2))
+        p, q = self.prevalence, 1 - self.prevalence
+        hits, alarms, missed, spared = sensitivity * p, (1 - specificity) * q, (1 - sensitivity) * p, specificity * q
+        spread = np.sqrt((hits + alarms) * (missed + spared) * p * q)
+        return {
+            "sensitivity": sensitivity,
+            "specificity": specificity,
+            "ppv": hits / (hits + alarms),
+            "npv": spared / (spared + missed),
+            "positive_likelihood_ratio": sensitivity / (1 - specificity),
+            "negative_likelihood_ratio": (1 - sensitivity) / specificity,
+            "accuracy": hits + spared,
+            "balanced_accuracy": (sensitivity + specificity) / 2,
+            "f1": 2 * hits / (2 * hits + alarms + missed),
+            "mcc": (hits * spared - alarms * missed) / spread,
+        }
+
+
+def judged(world: World, score: np.ndarray, positive: np.ndarray) -> Iterator[Outcome]:
+    """Every default interval of one simulated set."""
+    said = expit(STRETCH * world.risk(score) + MOVE)
+    yield estimate_auroc(score, positive)
+    yield estimate_average_precision(score, positive)
+    yield from judge_threshold(score, positive, world.cut)
+    called = score >= world.cut
+    table = np.array(
+        [
+            [(~called & ~positive).sum(), (called & ~positive).sum()],
+            [(~called & positive).sum(), (called & positive).sum()],
+        ],
+        dtype=float,
+    )
+    yield confusion.estimate_accuracy(table)
+    yield confusion.estimate_balanced_accuracy(table)
+    yield confusion.estimate_f1(table)
+    yield confusion.estimate_mcc(table)
+    yield estimate_brier(said, positive)
+    yield estimate_brier_skill(said, positive)
+    yield estimate_calibration_intercept(said, positive)
+    yield estimate_calibration_slope(said, positive)
+    yield estimate_observed_expected(said, positive)
+    yield estimate_net_benefit(said, positive, 0.2)
+
+
+def smooth(world: World, score: np.ndarray, positive: np.ndarray) -> Iterator[Outcome]:
+    """The interval that takes longest; judged on one in `SOME` sets."""
+    yield estimate_calibration_errors(expit(STRETCH * world.risk(score) + MOVE), positive)[0]
+
+
+def coverage(n: int, world: World, sets: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Of each metric: how often its interval holds the truth, and how often it is defined."""
+    rng, truth = np.random.default_rng(seed), world.truth()
+    held: dict[str, list[bool]] = defaultdict(list)
+    for number in range(sets):
+        drawn = world.draw(n, rng)
+        found = [*judged(world, *drawn), *(smooth(world, *drawn) if number % SOME == 0 else ())]
+        for outcome in found:
+            if isinstance(outcome, Estimate):
+                held[outcome.metric].append(outcome.low <= truth[outcome.metric] <= outcome.high)
+    return {metric: (float(np.mean(of)), len(of) / sets) for metric, of in held.items()}
+
+
+def rejections(n: int, world: World, sets: int, seed: int) -> float:
+    """How often DeLong's paired test calls two scores of the same AUROC different, at 5 %."""
+    rng, rejected, defined = np.random.default_rng(seed), 0, 0
+    for _ in range(sets):
+        positive = rng.random(n) < world.prevalence
+        both = rng.normal(size=n)
+        a, b = (np.sqrt(0.5) * both + np.sqrt(0.5) * rng.normal(size=n) + world.shift * positive for _ in "ab")
+        found = auroc_difference(a, b, positive)
+        if isinstance(found, Estimate):
+            defined += 1
+            rejected += found.p < 0.05
+    return rejected / defined
