@@ -24,7 +24,7 @@ from fusiondx.errors import ConfigError, DataError, counted, did_you_mean, liste
 from fusiondx.evaluation import formulas
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.metrics import METRICS, measure, metrics_for
-from fusiondx.evaluation.parts import Part
+from fusiondx.evaluation.parts import Part as Part
 from fusiondx.evaluation.ratio import mean_of_defined
 
 Array = npt.NDArray[Any]

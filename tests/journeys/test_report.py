@@ -178,7 +178,8 @@ def test_frame_says_why_a_metric_is_undefined(full):
     undefined = full.frame().query("reason != ''")
     assert "auroc" in set(undefined["metric"])
     assert undefined[["estimate", "low", "high"]].isna().all(axis=None)
-    assert set(undefined["reason"]) == {"no two classes among 4 patients"}
+    assert undefined.set_index("metric")["reason"]["auroc"] == "no two classes among 4 patients"
+    assert undefined["reason"].str.len().gt(10).all()
     assert not full.frame().map(lambda cell: isinstance(cell, str) and "nan" in cell.lower()).any(axis=None)
 
 
