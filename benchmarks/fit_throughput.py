@@ -26,7 +26,7 @@ from fusiondx.core.components import ImageShape, TableShape
 from fusiondx.core.targets import Classes
 from fusiondx.data.batches import Prepared
 from fusiondx.data.cohort import Cohort
-from fusiondx.data.images import Image
+from fusiondx.data.picture import Image
 from fusiondx.data.tables import Table
 from fusiondx.encoders import MLP, Backbone, ConvNet
 from fusiondx.fusion import Gated

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from fusiondx.data.bags import Bag as Bag
     from fusiondx.data.cohort import Cohort as Cohort
     from fusiondx.data.genomics import Genomics as Genomics
-    from fusiondx.data.images import Image as Image
     from fusiondx.data.missingness import MAR as MAR
     from fusiondx.data.missingness import MCAR as MCAR
     from fusiondx.data.missingness import MNAR as MNAR
     from fusiondx.data.missingness import ampute as ampute
+    from fusiondx.data.picture import Image as Image
+    from fusiondx.data.raster import Region as Region
     from fusiondx.data.synthetic import simulate as simulate
     from fusiondx.data.tables import Table as Table
     from fusiondx.data.treatment import Treatment as Treatment
@@ -83,8 +84,9 @@ _HOMES = {
     "fusiondx.data.bags": ("Bag",),
     "fusiondx.data.cohort": ("Cohort",),
     "fusiondx.data.genomics": ("Genomics",),
-    "fusiondx.data.images": ("Image",),
     "fusiondx.data.missingness": ("MAR", "MCAR", "MNAR", "ampute"),
+    "fusiondx.data.picture": ("Image",),
+    "fusiondx.data.raster": ("Region",),
     "fusiondx.data.synthetic": ("simulate",),
     "fusiondx.data.tables": ("Table",),
     "fusiondx.data.treatment": ("Treatment",),

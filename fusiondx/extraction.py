@@ -71,7 +71,7 @@ def described(name: str, modality: Modality, extractor: Extractor) -> Modality:
         refuse_other_images(name, raw_images(data.at(extractor.images.size)), extractor.images)
     table = TableData(modality.spec, features(data, rows, extractor), extractor.names, {})
     time = None if modality.time is None else modality.time[rows]
-    return Modality(modality.spec, table, np.arange(len(rows)), modality.start, time)
+    return Modality(modality.spec, table, np.arange(len(rows)), modality.start, time, modality.unreadable)
 
 
 def raw_images(data: ImageData) -> RawImages:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from fusiondx.core.spec import Spec, spec
-from fusiondx.data.cache import UnreadableFileError, content_hash, why
+from fusiondx.data.cache import Unreadable, UnreadableFileError, content_hash, why
 from fusiondx.errors import MissingPackageError
 
 Array = npt.NDArray[Any]
@@ -29,13 +29,15 @@ class Bag(Spec):
     Each file holds one matrix, patches by features, all of one width: .npy, .safetensors, or .h5 (needs ``pip install
     fusiondx[h5]``); `key` names the matrix where a file holds several. A patient's files together are one bag. In a
     training step at most `sample` patches of a patient are looked at, drawn anew each time; None takes all, as
-    prediction does.
+    prediction does. `on_unreadable` "missing" leaves out files that cannot be used, with a warning, instead of an
+    error.
     """
 
     path: str
     file: str | None = None
     id: str | None = None
     key: str | None = None
+    on_unreadable: Unreadable = "error"
     sample: int | None = Field(default=1024, ge=1)
     kind: Literal["bag"] = "bag"
     mask: ClassVar[None] = None
@@ -81,19 +83,30 @@ class BagData:
 
     def check(self) -> list[tuple[Path, str]]:
         """Every file that cannot be used, with the reason. Reads each once."""
-        return [found for row in range(len(self)) if (found := self._refusal(row))]
-
-    def _refusal(self, row: int) -> tuple[Path, str] | None:
-        path = self.paths[row]
+        found = [damage for row in range(len(self)) if (damage := self.damage(row))]
         try:
-            patches, width = matrix(path, self.spec.key).shape
-            if width != matrix(self.paths[0], self.spec.key).shape[1]:
-                return path, f"has {width} features per patch, unlike {self.paths[0]}"
+            _ = [] if found else self._shapes
+        except UnreadableFileError as error:
+            return [(error.path, error.reason)]
+        return found
+
+    def damage(self, row: int) -> tuple[Path, str] | None:
+        """Why a file cannot be used by itself, if so; reads all of it."""
+        try:
+            patches, _ = matrix(self.paths[row], self.spec.key).shape
             for start in range(0, patches, PIECE):
                 self.patches(row, slice(start, min(start + PIECE, patches)))
         except UnreadableFileError as error:
             return error.path, error.reason
         return None
+
+    def only(self, rows: Sequence[int]) -> BagData:
+        """Some of the files, in the order given."""
+        return BagData(self.spec, [self.paths[row] for row in rows])
+
+    def content(self, row: int) -> str:
+        """What one file holds, wherever it lies: its hash."""
+        return content_hash(self.paths[row])
 
     def digest(self) -> str:
         """SHA-256 over the contents of all files, in order."""

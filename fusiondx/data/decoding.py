@@ -1,9 +1,10 @@
-"""One image file, PNG, JPEG or TIFF: its header, and all its pixels or a reason why not. Knows Pillow."""
+"""PNG, JPEG and TIFF files: the header, and all pixels or a reason why not. Knows Pillow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,20 @@ import PIL.Image
 import PIL.ImageFile
 import PIL.ImageOps
 
+from fusiondx.data import deep, pages
 from fusiondx.data.cache import UnreadableFileError, why
+from fusiondx.data.grid import Grid
+from fusiondx.data.raster import WHOLE, Bands, Part, Raster, bands_of, refuse_unaffordable
+from fusiondx.errors import MissingPackageError
 
 FORMATS = ("PNG", "JPEG", "TIFF")
-BUDGET = 512 * 2**20
-"""Bytes one decoded file may take, judged by its header."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 GREY = frozenset({"1", "L", "LA"})
 COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
-ORIENTATION = 0x0112
+WIDTH, HEIGHT, BITS, ORIENTATION = 256, 257, 258, 274
+"""Tags of TIFF and EXIF."""
 
 Array = npt.NDArray[Any]
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels."""
 
 
 @contextmanager
@@ -44,26 +47,74 @@ def opened(path: Path) -> Iterator[PIL.Image.Image]:
     try:
         # a file and not its path: given a path, Pillow maps uncompressed TIFFs to memory and shears turned ones
         with path.open("rb") as file, PIL.Image.open(file, formats=FORMATS) as image:
-            _refuse(path, image)
             yield image
-    except UnreadableFileError:
+    except (UnreadableFileError, MissingPackageError):
         raise
     except PIL.UnidentifiedImageError as error:
         raise UnreadableFileError(path, "not a PNG, JPEG or TIFF image, or its header is damaged") from error
     except Exception as error:  # Pillow raises SyntaxError, struct.error, TypeError and more for damaged files
-        reason = why(error) if isinstance(error, OSError) else f"damaged ({error})"
-        raise UnreadableFileError(path, reason) from error
+        raise UnreadableFileError(path, why(error) if isinstance(error, OSError) else "damaged") from error
+
+
+@contextmanager
+def raster(path: Path, part: Part = WHOLE) -> Iterator[Raster]:
+    """One picture, or one page of a TIFF. Raises `UnreadableFileError`, here and while it is decoded."""
+    with opened(path) as image:
+        _turn_to(path, image, part.page)
+        _refuse(path, image)
+        if _narrowed(image):
+            channels = 1 if "LA;16" in _packing(image) else 3
+            orientation = image.getexif().get(ORIENTATION, 1)
+            decode = partial(_deep, path, image, part.page or 0, orientation)
+            yield Raster(channels, np.dtype(np.uint16), lambda: deep.size(_stored(image), orientation), decode)
+        else:
+            channels = 3 if image.mode in COLOUR else 1
+            yield Raster(channels, depth(image), lambda: _upright(image).size, partial(_bands, path, image))
+
+
+def grid(path: Path) -> Grid:
+    """The pages of a TIFF as a volume, a page being a slice. It does not say where it lies."""
+    with opened(path) as image:
+        if image.format != "TIFF" or image.mode in COLOUR or _narrowed(image):
+            raise UnreadableFileError(path, "not a volume: of images, TIFFs with one grey slice per page are")
+        _refuse(path, image)
+        shape = (pages.count(path), image.height, image.width)
+        refuse_unaffordable(path, shape, 4, "voxels")
+        ends = None if depth(image) == np.float32 else (0.0, float(np.iinfo(depth(image)).max))
+    return Grid(shape, None, ends, lambda: _pages(path, shape))
+
+
+def _pages(path: Path, shape: tuple[int, int, int]) -> Array:
+    values = np.empty(shape, np.float32)
+    with opened(path) as image:
+        for page, slice in enumerate(values):
+            image.seek(page)
+            if image.size != shape[:0:-1] or image.mode in COLOUR:
+                raise UnreadableFileError(path, "has pages of different sizes or kinds")
+            slice[:] = np.asarray(image.convert("L") if image.mode == "LA" else image)
+    return values * np.float32(255) if image.mode == "1" else values
+
+
+def _turn_to(path: Path, image: PIL.Image.Image, page: int | None) -> None:
+    if image.format == "JPEG" and not page:
+        return
+    count = pages.count(path) if image.format == "TIFF" else getattr(image, "n_frames", 1)
+    if page is None and count > 1:
+        raise UnreadableFileError(
+            path,
+            f"holds {count} pages. Say which with `page` (`region` for a whole slide), or read them as a volume",
+        )
+    if page is not None and page >= count:
+        raise UnreadableFileError(path, f"has no page {page}: it holds {count}, counted from 0")
+    if page:
+        image.seek(page)
 
 
 def _refuse(path: Path, image: PIL.Image.Image) -> None:
-    width, height = image.size
-    size = width * height * len(image.getbands()) * depth(image).itemsize
-    if size > BUDGET:
-        raise UnreadableFileError(path, f"{width} x {height} pixels take {size >> 20} MB, more than {BUDGET >> 20} MB")
+    channels = len(image.getbands())
+    refuse_unaffordable(path, (*image.size, channels), 2 if _narrowed(image) else depth(image).itemsize)
     if image.mode not in GREY | COLOUR and depth(image) == np.uint8:
         raise UnreadableFileError(path, f"colour mode {image.mode} is not supported. Save it as RGB or greyscale")
-    if image.format in ("PNG", "TIFF") and getattr(image, "n_frames", 1) > 1:
-        raise UnreadableFileError(path, "holds several pages. Save one image per file, or a volume as NIfTI")
 
 
 def depth(image: PIL.Image.Image) -> np.dtype[Any]:
@@ -73,20 +124,17 @@ def depth(image: PIL.Image.Image) -> np.dtype[Any]:
     return np.dtype(np.float32 if image.mode in ("I", "F") else np.uint8)
 
 
-def read(path: Path, absolute: bool = True) -> PIL.Image.Image:
+def _bands(path: Path, image: PIL.Image.Image) -> Bands:
     """All pixels, upright, in mode L, RGB or (16 bit and more) F."""
-    with opened(path) as image:
-        if image.format == "PNG":
-            _verify(path)
-        if not absolute and _narrowed(image):
-            raise UnreadableFileError(path, "16-bit colour is read at 8 bit, which a window cannot be applied to")
-        if depth(image) != np.uint8:
-            return _float(path, _upright(image))
-        if image.mode in ("P", "PA"):
-            image = image.convert("RGBA")  # or Pillow warns of transparency that is dropped on purpose
-        mode = "RGB" if image.mode in COLOUR else "L"
-        image.load()
-        return _upright(image if image.mode == mode else image.convert(mode))
+    if image.format == "PNG":
+        _verify(path)
+    if depth(image) != np.uint8:
+        return bands_of(path, np.asarray(_upright(image)))
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")  # or Pillow warns of transparency that is dropped on purpose
+    mode = "RGB" if image.mode in COLOUR else "L"
+    image.load()
+    return [_upright(image if image.mode == mode else image.convert(mode))]
 
 
 def _verify(path: Path) -> None:
@@ -100,60 +148,34 @@ def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
     return PIL.ImageOps.exif_transpose(image) if turned else image
 
 
+def _packing(image: PIL.Image.Image) -> str:
+    return " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
 def _narrowed(image: PIL.Image.Image) -> bool:
-    """Whether Pillow will drop the low byte of 16-bit channels."""
-    return depth(image) == np.uint8 and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    """Whether Pillow would drop a byte of 16-bit channels: the low one or, where they lie in planes, any."""
+    if depth(image) != np.uint8:
+        return False
+    if image.format == "TIFF":
+        return bool(max(_tags(image).get(BITS, (8,))) > 8)
+    return ";16" in _packing(image)
 
 
-def _float(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
-    values = np.asarray(image, dtype=np.float32)
-    if not np.isfinite(values).all():
-        raise UnreadableFileError(path, "holds pixels that are not finite numbers")
-    return PIL.Image.fromarray(values)
+def _stored(image: PIL.Image.Image) -> tuple[int, int]:
+    """(width, height) in the file; some releases of Pillow give that of the upright image."""
+    tags = _tags(image)
+    return int(tags.get(WIDTH, image.width)), int(tags.get(HEIGHT, image.height))
 
 
-def upright_size(path: Path) -> tuple[int, int]:
-    """(width, height); decoded only where the header says that the image is turned."""
-    with opened(path) as image:
-        return _upright(image).size
+def _tags(image: Any) -> Mapping[int, Any]:
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
+    return tags
 
 
-def inside_mask(mask: Path, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Where the mask says tumour, shape ``(height, width)``."""
-    image = read(mask)
-    if image.size != size:
-        here, there = (f"{width} x {height}" for width, height in (image.size, size))
-        raise UnreadableFileError(mask, f"the mask has {here} pixels, its image {there}. Give both the same size")
-    values = np.asarray(image)
-    # JPEG rings around edges, so that black is not quite 0 there
-    threshold = 127 if mask.suffix.lower() in (".jpg", ".jpeg") else 0
-    return np.asarray((values if values.ndim == 2 else values.max(axis=-1)) > threshold)
-
-
-def windowed(band: PIL.Image.Image, window: tuple[float, float]) -> PIL.Image.Image:
-    low, high = window
-    values = np.asarray(band, dtype=np.float32)
-    return PIL.Image.fromarray((values.clip(low, high) - low) * np.float32(255 / (high - low)))
-
-
-def central(size: tuple[int, int], fraction: float) -> Box:
-    width, height = size
-    across, down = max(1, round(width * fraction)), max(1, round(height * fraction))
-    left, top = (width - across) // 2, (height - down) // 2
-    return left, top, left + across, top + down
-
-
-def around(inside: npt.NDArray[np.bool_], box: Box, margin: float) -> Box:
-    """The part of `box` that holds what is inside it, with a margin; all of `box` where nothing is."""
-    left, top, right, bottom = box
-    seen = inside[top:bottom, left:right]
-    if not seen.any():
-        return box
-    (first_x, last_x), (first_y, last_y) = (np.flatnonzero(seen.any(axis=axis))[[0, -1]] for axis in (0, 1))
-    wide, high = margin * (last_x + 1 - first_x), margin * (last_y + 1 - first_y)
-    return (
-        max(left, int(np.floor(left + first_x - wide))),
-        max(top, int(np.floor(top + first_y - high))),
-        min(right, int(np.ceil(left + last_x + 1 + wide))),
-        min(bottom, int(np.ceil(top + last_y + 1 + high))),
-    )
+def _deep(path: Path, image: PIL.Image.Image, page: int, orientation: int) -> Bands:
+    if image.format == "PNG":
+        _verify(path)
+        values = deep.png(path)
+    else:
+        values = deep.tiff(path, page)
+    return deep.turned(bands_of(path, values), orientation)

@@ -21,7 +21,7 @@ class Description:
     patients: int
     sites: int
     modalities: pd.DataFrame
-    """Per modality: kind, patients, items, columns."""
+    """Per modality: kind, patients, items, columns, and files that count as missing because they cannot be used."""
     patterns: pd.DataFrame
     """Patients per combination of modalities."""
     targets: pd.DataFrame
@@ -41,8 +41,11 @@ class Description:
 
 
 def describe_modalities(modalities: Mapping[str, Modality]) -> pd.DataFrame:
-    rows = [(name, m.spec.kind, int(m.present.sum()), len(m.rows), _columns(m)) for name, m in modalities.items()]
-    return pd.DataFrame(rows, columns=["modality", "kind", "patients", "items", "columns"])
+    rows = [
+        (name, m.spec.kind, int(m.present.sum()), len(m.rows), _columns(m), m.lost) for name, m in modalities.items()
+    ]
+    found = pd.DataFrame(rows, columns=["modality", "kind", "patients", "items", "columns", "unreadable"])
+    return found if found["unreadable"].any() else found.drop(columns="unreadable")
 
 
 def _columns(modality: Modality) -> int:

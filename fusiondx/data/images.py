@@ -1,138 +1,60 @@
-"""Images: how they are read (`Image`), and the pixels themselves (`ImageData`), lazy and decoded once."""
+"""ImageData: the pixels of many image or volume files, lazy and decoded once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
-from pydantic import Field, model_validator
 
-from fusiondx.core.spec import Spec, spec
-from fusiondx.data.cache import Layout, UnreadableFileError, content_hash, folder, key, load, store
-from fusiondx.data.decoding import (
-    COLOUR,
-    Box,
-    around,
-    central,
-    depth,
-    inside_mask,
-    opened,
-    read,
-    strict,
-    upright_size,
-    windowed,
+from fusiondx.data.cache import (
+    Layout,
+    UnreadableFileError,
+    content_hash,
+    drafting,
+    folder,
+    key,
+    load,
 )
+from fusiondx.data.decoding import strict
+from fusiondx.data.picture import Image, fitted
+from fusiondx.data.raster import Region
 from fusiondx.data.volumes import Volume
 from fusiondx.errors import DataError, RunError, counted, listed
 
 Array = npt.NDArray[Any]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Refusal = tuple[Path, str]
+"""A file that cannot be used, and why."""
 
 THREADS = min(8, os.cpu_count() or 1)
-Side = Annotated[int, Field(ge=1, le=8192)]
 MASK = Layout(1, np.dtype(np.uint8))
-
-
-@spec
-class Image(Spec):
-    """Images whose paths stand in column `path` of table `file` (the patient table where left out).
-
-    `size` is (height, width), or one number for both. `crop` keeps a central fraction of each side beforehand.
-    `intensity` "absolute" keeps the values as they are in the file, 8 bit, 16 bit or float; a window (low, high) clips
-    to it and maps it to 0..255. Orientation by EXIF is applied, alpha dropped, palettes expanded. Colour at 16 bit
-    per channel is read at 8.
-
-    `mask` is the column with mask paths: there, whatever is not black is tumour. `mask_use` "channel" gives the
-    encoder the mask, "crop" cuts the image to the mask's bounding box plus `margin` (a fraction of the box) on every
-    side, "segment" lets an encoder that can learn to draw it (new patients need none), "ignore" leaves it unread. An
-    image whose mask is empty or absent is kept whole.
-
-    `time` is the column that says when each was taken, as in `Table`.
-    """
-
-    path: str
-    file: str | None = None
-    id: str | None = None
-    time: str | None = None
-    mask: str | None = None
-    size: Side | tuple[Side, Side] = 64
-    crop: float | None = Field(default=None, gt=0, le=1)
-    grey: bool = False
-    intensity: Literal["absolute"] | tuple[float, float] = "absolute"
-    mask_use: Literal["channel", "crop", "segment", "ignore"] = "channel"
-    margin: float = Field(default=0.1, ge=0, le=10)
-    kind: Literal["image"] = "image"
-
-    @model_validator(mode="after")
-    def _window_ascends(self) -> Image:
-        if self.intensity != "absolute" and not (np.isfinite(self.intensity).all() and np.diff(self.intensity) > 0):
-            raise ValueError("intensity is a window (low, high) with low < high, both finite")
-        return self
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width) after decoding."""
-        return (self.size, self.size) if isinstance(self.size, int) else self.size
-
-    def recipe(self) -> dict[str, object]:
-        """The settings that decide what comes out of a file."""
-        names = ("kind", "shape", "crop", "grey", "intensity")
-        cut = {"margin": self.margin} if self.mask_use == "crop" else {}
-        return {name: getattr(self, name) for name in names} | cut
-
-    def layout(self, path: Path) -> Layout:
-        """What `path` will decode to, from its header alone. Raises `UnreadableFileError`."""
-        with opened(path) as image:
-            channels = 3 if image.mode in COLOUR and not self.grey else 1
-            return Layout(channels, depth(image) if self.intensity == "absolute" else np.dtype(np.uint8))
-
-    def decode(self, path: Path, mask: Path | None) -> Array:
-        """Pixels of shape ``(channels, height, width)``, uint8 or float32. Raises `UnreadableFileError`."""
-        image = read(path, self.intensity == "absolute")
-        if self.grey and image.mode == "RGB":
-            image = image.convert("L")
-        box = self._box(image.size, inside_mask(mask, image.size) if mask and self.mask_use == "crop" else None)
-        bands = [image] if self.intensity == "absolute" else [windowed(b, self.intensity) for b in image.split()]
-        height, width = self.shape
-        resized = [np.asarray(b.resize((width, height), PIL.Image.Resampling.BILINEAR, box=box)) for b in bands]
-        return np.moveaxis(resized[0], -1, 0) if resized[0].ndim == 3 else np.stack(resized)
-
-    def decode_mask(self, mask: Path | None, path: Path) -> Array:
-        """The mask of the image at `path`, shape ``(1, height, width)``, 255 where at least half tumour, else 0."""
-        if mask is None:
-            return np.zeros((1, *self.shape), np.uint8)
-        inside = inside_mask(mask, upright_size(path))
-        whole = PIL.Image.fromarray(inside.astype(np.uint8) * 255)
-        height, width = self.shape
-        share = whole.resize((width, height), PIL.Image.Resampling.BILINEAR, box=self._box(whole.size, None))
-        return np.where(np.asarray(share) >= 128, 255, 0).astype(np.uint8)[None]
-
-    def _box(self, size: tuple[int, int], inside: Array | None) -> Box:
-        box = central(size, self.crop or 1.0)
-        return box if inside is None else around(inside, box, self.margin)
 
 
 class RefusedFilesError(DataError):
     """Some of a modality's files cannot be used; `files` holds each with the reason."""
 
-    def __init__(self, files: list[tuple[Path, str]]) -> None:
+    def __init__(self, files: list[Refusal]) -> None:
         named = listed(f"{path} ({reason})" for path, reason in files)
         super().__init__(f"{counted(len(files), 'image file')} cannot be used: {named}. Mend or remove them.")
         self.files = files
 
 
+class MisfitError(Exception):
+    """An image does not fit into the array that was laid out for all."""
+
+
 class ImageData:
-    """Image or volume files in order, perhaps with one mask each; nothing is read before it is asked for.
+    """Image or volume files in order, perhaps with one mask, or one region of a slide, each; nothing is read before it
+    is asked for.
 
     Decoded arrays live in a cache folder (`cache`, else the environment variable FUSIONDX_CACHE, else the user's
     cache folder), named by the contents of the files and the settings: moving or touching a file costs nothing,
@@ -145,6 +67,7 @@ class ImageData:
         paths: Sequence[Path],
         masks: Sequence[Path | None] | None = None,
         cache: Path | None = None,
+        regions: Sequence[Region] | None = None,
     ) -> None:
         if masks is not None and len(masks) != len(paths):
             raise DataError(f"{counted(len(paths), 'image')} with {counted(len(masks), 'mask')}. Give one mask each.")
@@ -152,17 +75,18 @@ class ImageData:
         self.paths = tuple(Path(path) for path in paths)
         self.masks = None if masks is None else tuple(None if mask is None else Path(mask) for mask in masks)
         self.cache = cache
+        self.regions = None if regions is None else tuple(regions)
         self._resized: dict[tuple[int, ...], ImageData] = {}
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ImageData, (self.spec, *self._files, self.cache)  # not the pixels opened so far
+        return ImageData, (self.spec, *self._files)  # not the pixels opened so far
 
     @property
-    def _files(self) -> tuple[tuple[Path, ...], tuple[Path | None, ...] | None]:
-        return self.paths, self.masks
+    def _files(self) -> tuple[Any, ...]:
+        return self.paths, self.masks, self.cache, self.regions
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -205,16 +129,21 @@ class ImageData:
         if size == tuple(self.size):
             return self
         if size not in self._resized:
-            self._resized[size] = ImageData(self.spec.replace(size=size), *self._files, self.cache)
+            self._resized[size] = ImageData(self.spec.replace(size=size), *self._files)
         return self._resized[size]
 
+    def content(self, row: int, masked: bool = True) -> str:
+        """What one item holds, wherever its files lie: hashes of image and mask, and the region."""
+        region = f" {self.regions[row].box}" if self.regions else ""
+        mask = self.masks[row] if masked and self.masks else None
+        return content_hash(self.paths[row]) + region + (content_hash(mask) if mask else "")
+
     def contents(self, rows: Array) -> list[str]:
-        """What decides how some files come out: their contents, those of their masks, and how they are read."""
+        """What decides how some files come out: what they hold, and how they are read."""
         layout = (self._layout.channels, str(self._layout.dtype), self.has_masks)
         made = key({**self.spec.recipe(), "layout": layout}, [])
-        masks = self._used_masks or (None,) * len(self)
-        files = _in_order(_content, [file for row in rows for file in (self.paths[row], masks[row])])
-        return [f"{made} {image} {mask}" for image, mask in zip(files, files, strict=True)]
+        masked = self.spec.mask_use != "ignore"
+        return [f"{made} {content}" for content in in_order(lambda row: self.content(int(row), masked), rows)]
 
     def decoded(self, rows: Iterable[int]) -> Iterator[tuple[Array, Array | None]]:
         """Pixels and mask of some files, decoded anew and kept nowhere; the mask as `mask_pixels` has it.
@@ -223,8 +152,8 @@ class ImageData:
         """
         with strict():
             try:
-                for pixels, mask in _in_order(self._both, rows):
-                    yield _fitted(pixels, self._layout), mask
+                for pixels, mask in in_order(self.both, rows):
+                    yield fitted(pixels, self._layout), mask
             except UnreadableFileError as error:
                 raise RefusedFilesError(self._refused() or [(error.path, error.reason)]) from error
 
@@ -241,6 +170,12 @@ class ImageData:
         """SHA-256 over the contents of all files, masks included, in order."""
         return hashlib.sha256(" ".join(self._contents).encode()).hexdigest()
 
+    def only(self, rows: Sequence[int]) -> ImageData:
+        """Some of the files, in the order given."""
+        masks = None if self.masks is None else [self.masks[row] for row in rows]
+        regions = None if self.regions is None else [self.regions[row] for row in rows]
+        return ImageData(self.spec, [self.paths[row] for row in rows], masks, self.cache, regions)
+
     @cached_property
     def _pixels(self) -> Array:
         return self._kept("pixels", self._decode)
@@ -249,13 +184,17 @@ class ImageData:
     def _mask_pixels(self) -> Array:
         return self._kept("masks", self._decode_mask)
 
+    def place(self, made: str) -> Path:
+        """Where the cache has the array of "pixels" or "masks"."""
+        return folder(self.cache) / f"{key({**self.spec.recipe(), 'made': made}, self._contents)}.npy"
+
     def _kept(self, made: str, decode: Callable[[int], Array]) -> Array:
         """The array of pixels or masks: from the cache, or decoded into it."""
         with strict():
             try:
-                path = folder(self.cache) / f"{key({**self.spec.recipe(), 'made': made}, self._contents)}.npy"
+                path = self.place(made)
                 found = self._found(path)
-                return self._made(path, self._layout if made == "pixels" else MASK, decode) if found is None else found
+                return self._made(path, made, decode) if found is None else found
             except UnreadableFileError as error:
                 # one is enough to stop, but a user wants to hear of all
                 raise RefusedFilesError(self._refused() or [(error.path, error.reason)]) from error
@@ -265,79 +204,101 @@ class ImageData:
         fits = array is not None and array.ndim == 2 + len(self.size) and len(array) == len(self)
         return array if fits else None
 
-    def _made(self, path: Path, layout: Layout, decode: Callable[[int], Array]) -> Array:
-        shape = (len(self), layout.channels, *self.size)
+    def _made(self, path: Path, made: str, decode: Callable[[int], Array]) -> Array:
         if not len(self):
-            return np.zeros(shape, layout.dtype)  # nothing cannot be memory-mapped
-        store(path, shape, layout.dtype, (_fitted(image, layout) for image in _in_order(decode, range(len(self)))))
+            return np.zeros((0, 1, *self.size), MASK.dtype)  # nothing cannot be memory-mapped
+        try:  # mostly all files are alike: reading every header first would cost a tenth of the time
+            self._write(path, self.header(0) if made == "pixels" else MASK, decode, alike=True)
+        except MisfitError:
+            self._write(path, self._layout, decode, alike=False)
         found = self._found(path)
         if found is None:
             raise RunError(f"The image cache {path} was damaged while it was written. Delete it and try again.")
         return found
 
+    def _write(self, path: Path, layout: Layout, decode: Callable[[int], Array], alike: bool) -> None:
+        with drafting(path.parent, (layout.channels, *self.size), layout.dtype, len(self)) as draft:
+            for image in in_order(decode, range(len(self))):
+                if alike and (len(image), image.dtype) != (layout.channels, layout.dtype):
+                    raise MisfitError
+                draft.add(fitted(image, layout))
+            draft.keep(path)
+
     @cached_property
     def _contents(self) -> list[str]:
-        return list(_in_order(_content, [*self.paths, *(self._used_masks or ())]))
+        masked = self.spec.mask_use != "ignore"
+        return list(in_order(lambda row: self.content(row, masked), range(len(self))))
 
     @property
-    def _used_masks(self) -> tuple[Path | None, ...] | None:
-        return None if self.spec.mask_use == "ignore" else self.masks
+    def _layout(self) -> Layout:
+        done = self.__dict__.get("_pixels")  # then no header needs to be read
+        return self._headers if done is None else Layout(done.shape[1], done.dtype)
 
     @cached_property
-    def _layout(self) -> Layout:
-        """What all files have in common: the most channels, one number type."""
-        layouts = [self.spec.layout(path) for path in self.paths]  # too quick for threads to pay
-        dtypes = {layout.dtype for layout in layouts}
-        if dtypes <= {np.dtype(np.int16), np.dtype(np.float32)} and len(dtypes) > 1:
-            dtypes = {np.dtype(np.float32)}  # volumes are in physical units, in whichever type
-        for path, layout in zip(self.paths, layouts, strict=True):
-            if len(dtypes) > 1 and layout.dtype != layouts[0].dtype:
-                reason = f"{layout.dtype} where {self.paths[0]} is {layouts[0].dtype}. Set intensity to a (low, high)"
-                raise UnreadableFileError(path, reason)
-        return Layout(max((layout.channels for layout in layouts), default=1), dtypes.pop() if dtypes else MASK.dtype)
+    def _headers(self) -> Layout:
+        return joined({self.paths[row]: self.header(row) for row in range(len(self))})  # too quick for threads to pay
+
+    def header(self, row: int) -> Layout:
+        """What a file will decode to. Raises `UnreadableFileError`."""
+        return self._spec(row).layout(self.paths[row])
 
     def _decode(self, row: int) -> Array:
-        return self.spec.decode(self.paths[row], self._mask(row))
+        return self._spec(row).decode(self.paths[row], self._mask(row))
 
-    def _both(self, row: int) -> tuple[Array, Array | None]:
+    def both(self, row: int) -> tuple[Array, Array | None]:
+        """Pixels and mask of one file, decoded anew. Raises `UnreadableFileError`."""
         return self._decode(row), self._decode_mask(row) if self.has_masks else None
 
     def _decode_mask(self, row: int) -> Array:
-        return self.spec.decode_mask(self._mask(row), self.paths[row])
+        return self._spec(row).decode_mask(self._mask(row), self.paths[row])
+
+    def _spec(self, row: int) -> Image | Volume:
+        return self.spec if self.regions is None else self.spec.replace(region=self.regions[row])
 
     def _mask(self, row: int) -> Path | None:
-        return None if self._used_masks is None else self._used_masks[row]
+        return None if self.masks is None or self.spec.mask_use == "ignore" else self.masks[row]
 
-    def _refused(self) -> list[tuple[Path, str]]:
+    def _refused(self) -> list[Refusal]:
         """Decode everything and keep nothing but the failures."""
         jobs = [self._decode, self._decode_mask] if self.has_masks else [self._decode]
-        tries = [(job, row) for job in jobs for row in range(len(self))]
-        failures = [failure for failure in _in_order(_failure, tries) if failure]
-        return list(dict(failures).items())
+        tries = [attempted(job, row) for job in jobs for row in range(len(self))]
+        failures = [
+            found for found in in_order(lambda attempt: attempt(), tries) if isinstance(found, UnreadableFileError)
+        ]
+        return list({error.path: error.reason for error in failures}.items())
 
 
-def _content(path: Path | None) -> str:
-    return "none" if path is None else content_hash(path)
+def joined(layouts: Mapping[Path, Layout]) -> Layout:
+    """What all files have in common: the most channels, one number type. Raises `UnreadableFileError` for misfits."""
+    if not layouts:
+        return MASK
+    channels = max(layout.channels for layout in layouts.values())
+    dtypes = {layout.dtype for layout in layouts.values()}
+    if dtypes == {np.dtype(np.int16), np.dtype(np.float32)}:
+        dtypes = {np.dtype(np.float32)}  # volumes are in physical units, in whichever type
+    first, leader = next(iter(layouts.items()))
+    for path, layout in layouts.items():
+        if len(dtypes) > 1 and layout.dtype != leader.dtype:
+            reason = f"{layout.dtype} where {first} is {leader.dtype}. Set intensity to a (low, high)"
+            raise UnreadableFileError(path, reason)
+        if layout.channels not in (1, channels):
+            raise UnreadableFileError(path, f"has {layout.channels} channels where others have {channels}")
+    return Layout(channels, dtypes.pop())
 
 
-def _failure(attempt: tuple[Callable[[int], Array], int]) -> tuple[Path, str] | None:
-    decode, row = attempt
-    try:
-        decode(row)
-    except UnreadableFileError as error:
-        return error.path, error.reason
-    return None
+def attempted(work: Callable[[Item], Result], item: Item) -> Callable[[], Result | UnreadableFileError]:
+    """The same work, giving the error for a file that cannot be used instead of raising it."""
+
+    def attempt() -> Result | UnreadableFileError:
+        try:
+            return work(item)
+        except UnreadableFileError as error:
+            return error
+
+    return attempt
 
 
-def _fitted(image: Array, layout: Layout) -> Array:
-    """A decoded image as the cache keeps it: rounded if integers are, grey repeated if others are in colour."""
-    if layout.dtype.kind in "iu" and image.dtype.kind == "f":
-        limits = np.iinfo(layout.dtype)
-        image = np.rint(image).clip(limits.min, limits.max)
-    return np.broadcast_to(image, (layout.channels, *image.shape[1:])).astype(layout.dtype)
-
-
-def _in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`work` done on each item by several threads, in order and only a little ahead of whoever reads."""
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,13 +14,15 @@ import pandas as pd
 from pydantic import Field
 
 from fusiondx.data.bags import Bag, BagData
-from fusiondx.data.cache import content_hash
 from fusiondx.data.genomics import Genomics
-from fusiondx.data.images import Image, ImageData
+from fusiondx.data.images import ImageData
+from fusiondx.data.picture import Image
+from fusiondx.data.raster import Region
 from fusiondx.data.reading import FileSource, Source, gaps, need_columns, number, read_ids, text
+from fusiondx.data.sifting import Refused, sift
 from fusiondx.data.tables import Table, TableData
 from fusiondx.data.volumes import Volume
-from fusiondx.errors import DataError, counted, listed
+from fusiondx.errors import DataError, FusionDxWarning, counted, listed
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -44,6 +46,8 @@ class Modality:
     start: Ints
     time: Floats | None = None
     """When each row of `data` was observed; None where that is not told. A patient's items are in that order."""
+    unreadable: Ints | None = None
+    """Files of each patient that could not be used and count as missing; None where such files are errors."""
 
     @property
     def counts(self) -> Ints:
@@ -54,6 +58,11 @@ class Modality:
     def present(self) -> npt.NDArray[np.bool_]:
         """Which patients have at least one item."""
         return self.counts > 0
+
+    @property
+    def lost(self) -> int:
+        """Files of these patients that could not be used and count as missing."""
+        return 0 if self.unreadable is None else int(self.unreadable.sum())
 
     def locate(self, patients: Ints) -> tuple[Ints, Ints]:
         """The items of `patients`, given by position, in any order: each item's place in `patients`, ascending, and
@@ -67,7 +76,8 @@ class Modality:
     def take(self, patients: Ints) -> Modality:
         """The same for some patients, by position."""
         place, rows = self.locate(patients)
-        return replace(self, rows=rows, start=starts(place, len(patients)))
+        lost = None if self.unreadable is None else self.unreadable[np.asarray(patients, dtype=np.int64)]
+        return replace(self, rows=rows, start=starts(place, len(patients)), unreadable=lost)
 
     def keep(self, patients: npt.NDArray[np.bool_]) -> Modality:
         """The same with the modality taken away from every other patient."""
@@ -99,19 +109,14 @@ class Modality:
             sha.update(self.data.digest(self.rows).encode())
         else:
             for p in range(len(self.start) - 1):
-                sha.update("".join(sorted(_contents(self.data, self.rows[self.start[p] : self.start[p + 1]]))).encode())
+                mine = self.rows[self.start[p] : self.start[p + 1]]
+                sha.update("".join(sorted(self.data.content(int(row)) for row in mine)).encode())
         return sha.hexdigest()
 
 
 def starts(place: Ints, patients: int) -> Ints:
     """Where each patient's items begin, for items sorted by patient; one longer than there are patients."""
     return np.concatenate([[0], np.cumsum(np.bincount(place, minlength=patients))]).astype(np.int64)
-
-
-def _contents(data: ImageData | BagData, rows: Ints) -> Iterator[str]:
-    for row in rows:
-        mask = data.masks[row] if data.masks else None
-        yield content_hash(data.paths[row]) + (content_hash(mask) if mask else "")
 
 
 def read_modality(
@@ -130,6 +135,7 @@ def read_modality(
     source = FileSource.open(folder, spec.file) if spec.file else patients
     key = spec.id or id
     data: TableData | ImageData | BagData
+    lost = None
     if isinstance(spec, Table | Genomics):
         owners, data = spec.read(source, key)
         rows = np.flatnonzero(data.filled)
@@ -139,13 +145,36 @@ def read_modality(
     place = pd.Index(ids).get_indexer(pd.Index(owners))
     if unknown == "error":
         _refuse_strangers(owners[place < 0], name, source.name)
-    rows = rows[place[rows] >= 0]
     time = times(spec, source, key)
+    if not isinstance(data, TableData) and not isinstance(spec, Table | Genomics) and spec.on_unreadable == "missing":
+        data, refused = sift(data)
+        lost = _lost(name, refused, place, len(ids))
+        kept = np.isin(rows, list(refused), invert=True)
+        owners, place, time, rows = (
+            owners[kept],
+            place[kept],
+            None if time is None else time[kept],
+            np.arange(len(data)),
+        )
+    rows = rows[place[rows] >= 0]
     if time is not None:
         refuse_untimed(spec, source.name, owners[rows], time[rows])
     # lexsort is stable: items of one time stay in the order of the file
     rows = rows[np.lexsort((np.zeros(len(rows)) if time is None else time[rows], place[rows]))]
-    return Modality(spec, data, rows.astype(np.int64), starts(place[rows], len(ids)), time)
+    return Modality(spec, data, rows.astype(np.int64), starts(place[rows], len(ids)), time, lost)
+
+
+def _lost(name: str, refused: Refused, place: Ints, patients: int) -> Ints:
+    """How many files of each patient count as missing; says so once."""
+    mine = {row: refusal for row, refusal in refused.items() if place[row] >= 0}
+    if mine:
+        named = listed(f"{path} ({reason})" for path, reason in mine.values())
+        warnings.warn(
+            f"{name}: {counted(len(mine), 'file')} of {len(place)} cannot be used and count as missing: {named}.",
+            FusionDxWarning,
+            stacklevel=5,
+        )
+    return np.bincount(place[list(mine)].astype(np.int64), minlength=patients)
 
 
 def times(spec: Table | Genomics | Image | Volume | Bag, source: Source, id: str) -> Floats | None:
@@ -191,26 +220,60 @@ def read_images(spec: Image | Volume | Bag, source: Source, id: str, folder: Pat
     ids, frame = read_ids(source, id), source.frame(columns)
     written = text(frame[spec.path])
     has = ~gaps(written)
-    paths = resolved(written[has], ids[has], folder, f"{source.name}, column '{spec.path}'")
+
+    def found(column: str) -> list[Path | None]:
+        where = f"{source.name}, column '{column}'"
+        return resolved(text(frame[column])[has], ids[has], folder, where, spec)
+
+    paths = [path for path in found(spec.path) if path]
     if isinstance(spec, Bag):
-        return ids[has], BagData(spec, [path for path in paths if path])
-    masks = None
-    if spec.mask:
-        masks = resolved(text(frame[spec.mask])[has], ids[has], folder, f"{source.name}, column '{spec.mask}'")
-    return ids[has], ImageData(spec, [path for path in paths if path], masks)
+        return ids[has], BagData(spec, paths)
+    regions = placed_regions(spec.region, source, ids, has) if isinstance(spec, Image) and spec.region else None
+    return ids[has], ImageData(spec, paths, found(spec.mask) if spec.mask else None, regions=regions)
 
 
-def resolved(written: Array, ids: Array, folder: Path, where: str) -> list[Path | None]:
-    """Each path inside `folder`, None for a blank. Raises `DataError` for one that is absent or leaves the folder."""
+def placed_regions(region: Region, source: Source, ids: Array, has: Array) -> list[Region]:
+    """The region of each row that has an image, its columns read. Raises `DataError` for what is no whole number."""
+    need_columns(source, region.columns)
+    frame = source.frame(region.columns)
+    read = {column: number(frame[column])[has] for column in region.columns}
+    for column, values in read.items():
+        least = 1 if column in (region.width, region.height) else 0
+        bad = sorted(set(ids[has][~(np.isfinite(values) & (values >= least) & (values == np.rint(values)))]))
+        if bad:
+            raise DataError(
+                f"{source.name}, column '{column}': {counted(len(bad), 'patient')} ({listed(bad)}) without a whole "
+                f"number of at least {least}. Give every image its region in pixels."
+            )
+    names = {name: getattr(region, name) for name in ("x", "y", "width", "height")}
+    asked = {name: read[column] for name, column in names.items() if isinstance(column, str)}
+    return [region.replace(**{n: int(values[row]) for n, values in asked.items()}) for row in range(int(has.sum()))]
+
+
+def resolved(written: Array, ids: Array, folder: Path, where: str, spec: Image | Volume | Bag) -> list[Path | None]:
+    """Each path inside `folder`, None for a blank.
+
+    Raises `DataError` for one that leaves the folder, is neither a file nor, for volumes, a folder, or is absent,
+    unless what is absent counts as missing.
+    """
     root = folder.resolve()
-    paths = [None if gap else (root / path).resolve() for path, gap in zip(written, gaps(written), strict=True)]
+    # no file system takes a NUL: such a path is sent outside, and so refused
+    whole = [".." if "\0" in path else path for path in written]
+    paths = [None if gap else (root / path).resolve() for path, gap in zip(whole, gaps(written), strict=True)]
     outside = [id for id, path in zip(ids, paths, strict=True) if path and not path.is_relative_to(root)]
     if outside:
         raise DataError(f"{where}: {_files(outside)} outside the data folder. Give paths inside it, relative to it.")
-    absent = [id for id, path in zip(ids, paths, strict=True) if path and not path.is_file()]
+    absent = [id for id, path in zip(ids, paths, strict=True) if path and not _admitted(path, spec)]
     if absent:
         raise DataError(f"{where}: {_files(absent)} that do not exist. Correct the paths, or blank their cells.")
     return paths
+
+
+def _admitted(path: Path, spec: Image | Volume | Bag) -> bool:
+    """Whether there is something that may be opened: pipes and devices may not."""
+    if path.is_file() or (path.is_dir() and isinstance(spec, Volume)):
+        return True
+    return spec.on_unreadable == "missing" and not path.exists()
 
 
 def _files(ids: list[str]) -> str:

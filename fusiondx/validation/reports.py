@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from fusiondx.data.cohort import Cohort
+from fusiondx.errors import counted
 from fusiondx.evaluation.estimate import Estimate
 from fusiondx.evaluation.metrics import primary_metric
 from fusiondx.evaluation.score import difference
@@ -41,7 +42,7 @@ def report(
         differences=pd.DataFrame(rows, columns=list(DIFFERENCES)),
         patterns=cohort.describe().patterns,
         history={c.name: pd.concat(c.histories, ignore_index=True) for c in contenders if c.histories},
-        notes=(*(["These patients are simulated."] if simulated else []), *notes),
+        notes=(*(["These patients are simulated."] if simulated else []), *unreadable(cohort), *notes),
         manifest={
             "cohort": cohort.title or "untitled",
             "cohort fingerprint": cohort.fingerprint,
@@ -53,6 +54,15 @@ def report(
             "python": platform.python_version(),
         },
     )
+
+
+def unreadable(cohort: Cohort) -> list[str]:
+    """A note for each modality of which files could not be used."""
+    return [
+        f"{name}: {counted(modality.lost, 'file')} of the judged patients cannot be used and count as missing."
+        for name, modality in cohort.modalities.items()
+        if modality.lost
+    ]
 
 
 def gaps(lead: Contender, other: Contender, replicates: int, seed: int) -> list[tuple[Any, ...]]:
