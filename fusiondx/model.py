@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
@@ -26,21 +25,20 @@ from fusiondx.admission import (
     reading,
     refuse_unknown,
 )
+from fusiondx.answering import Answering, no_values
 from fusiondx.benefit import Benefit, benefits
 from fusiondx.clock import Clock
 from fusiondx.core.components import (
     EncoderSpec,
     FusionSpec,
-    Head,
     HeadSpec,
     RawImages,
     Segmenting,
     Settled,
     Shape,
-    Stratified,
 )
 from fusiondx.core.joining import read_by, shape_beside
-from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
+from fusiondx.core.predictions import Prediction
 from fusiondx.core.spec import Spec
 from fusiondx.core.targets import Cause, Masks, TargetValues
 from fusiondx.data.augmentation import Augmentation, augmentations
@@ -48,14 +46,18 @@ from fusiondx.data.batches import Batches, Prepared, shape_of
 from fusiondx.data.cohort import Cohort
 from fusiondx.encoders import AnyEncoder
 from fusiondx.encoders import default as default_encoder
-from fusiondx.errors import ConfigError, DataError, FusionDxError, did_you_mean, listed
+from fusiondx.errors import ConfigError, DataError, FusionDxError, did_you_mean
 from fusiondx.extraction import drawn, extracted, extractors
 from fusiondx.fusion import AnyFusion
 from fusiondx.heads import AnyHead
 from fusiondx.heads import default as default_head
 from fusiondx.network import Network
+from fusiondx.plain import said_by
 from fusiondx.segmentation import Segmentation
 from fusiondx.training import Training, train
+
+if TYPE_CHECKING:
+    from fusiondx.stacking.stack import Stack
 
 PREDICT_SIZE = 64
 """Patients per batch when predicting."""
@@ -64,7 +66,7 @@ Ints = npt.NDArray[np.int64]
 Specs = tuple[dict[str, EncoderSpec], FusionSpec, dict[str, HeadSpec]]
 
 
-class FusionModel(BaseEstimator):
+class FusionModel(Answering):
     """One model over all modalities of a cohort, for all its targets.
 
     Parameters
@@ -105,6 +107,14 @@ class FusionModel(BaseEstimator):
         self.dim = dim
         self.training = training
         self.seed = seed
+
+    @staticmethod
+    def best(effort: Literal["fast", "thorough"] = "fast", seed: int = 0) -> Stack:
+        """The model to ask for when the best answer is wanted: classical models and networks, each weighed by what it
+        adds. It has this class's interface; see `Stack` for what it does and docs/stacking.md for what it costs."""
+        from fusiondx.stacking.stack import Stack  # stands above this module, which knows it in this one place
+
+        return Stack(effort, seed=seed)
 
     # -- fitting ------------------------------------------------------------------------------------------------
 
@@ -235,23 +245,6 @@ class FusionModel(BaseEstimator):
         answers = self._answers(self._batches(cohort))
         return {name: said_by(head, answers[name], cohort) for name, head in self.networks_[0].named_heads()}
 
-    def predict_proba(self, cohort: Cohort, target: str | None = None) -> npt.NDArray[np.floating[Any]]:
-        """Class probabilities, shape ``(patients, classes)``, of the only diagnosis or of `target`."""
-        prediction = self.predict(cohort)[self._target("classes", target)]
-        assert isinstance(prediction, ClassPrediction)
-        return prediction.probability
-
-    def predict_risk(self, cohort: Cohort, target: str | None = None) -> npt.NDArray[np.floating[Any]]:
-        """Risk scores, shape ``(patients,)``, of the only prognosis or of `target`; higher is worse. See
-        `SurvivalPrediction.risk`."""
-        return self._survival(cohort, target).risk
-
-    def predict_survival(
-        self, cohort: Cohort, times: npt.ArrayLike, target: str | None = None
-    ) -> npt.NDArray[np.floating[Any]]:
-        """Probability to be event-free beyond each of `times` (in the target's unit), shape ``(patients, times)``."""
-        return self._survival(cohort, target).survival(times)
-
     def predict_benefit(self, cohort: Cohort) -> dict[str, Benefit]:
         """Outcomes predicted for each patient under each treatment that training saw, by target name.
 
@@ -292,17 +285,6 @@ class FusionModel(BaseEstimator):
         with torch.inference_mode():
             return {name: drawn_by(self.networks_, name, batches, cohort.ids) for name in self.segments_}
 
-    def score(self, cohort: Cohort, y: Any = None) -> float:
-        """AUROC, concordance index or R squared of the first target: higher is better.
-
-        Raises `DataError` where these patients cannot give it.
-        """
-        from fusiondx.evaluation.score import score_one
-
-        name = next(iter(self._fitted().targets_))
-        values = (cohort if y is None else cohort.with_target(name, y)).targets[name]
-        return score_one(self.predict(cohort)[name], values)
-
     @property
     def parameters_(self) -> int:
         """Trainable parameters, all members together."""
@@ -329,22 +311,6 @@ class FusionModel(BaseEstimator):
             name: torch.cat([torch.stack([a[name] for a in members]).mean(dim=0) for members in passes]).numpy()
             for name in self.targets_
         }
-
-    def _survival(self, cohort: Cohort, target: str | None) -> SurvivalPrediction:
-        prediction = self.predict(cohort)[self._target("survival", target)]
-        assert isinstance(prediction, SurvivalPrediction)
-        return prediction
-
-    def _target(self, kind: str, name: str | None) -> str:
-        of_kind = [n for n, t in self._fitted().targets_.items() if t.spec.kind == kind]
-        if name is None and len(of_kind) == 1:
-            return of_kind[0]
-        if name in of_kind:
-            return str(name)
-        asked = "none was named" if name is None else f"'{name}' was asked for"
-        raise ConfigError(
-            f"This needs one target of kind '{kind}'; {asked}. The model has: {listed(of_kind) or 'none'}."
-        )
 
     # -- saving -------------------------------------------------------------------------------------------------
 
@@ -432,13 +398,6 @@ class FusionModel(BaseEstimator):
         return tags
 
 
-def said_by(head: Head, answers: npt.NDArray[Any], cohort: Cohort) -> Prediction:
-    """The prediction that answers about these patients stand for."""
-    if isinstance(head, Stratified) and head.stratum_column is not None:
-        return head.predict_within(answers, cohort.ids, cohort.categories(head.stratum_column))
-    return head.predict(answers, cohort.ids)
-
-
 def drawn_by(networks: Sequence[Network], name: str, batches: Batches, ids: npt.NDArray[Any]) -> Segmentation:
     """The tumours that networks, on average, see in one modality; in evaluation mode, without gradients."""
     patient, probability, truth, masked, seen = [], [], [], [], 0
@@ -492,19 +451,6 @@ def used(
 def clean_history(history: pd.DataFrame) -> dict[str, list[float | None]]:
     """The history as JSON can hold it: a gap is null."""
     return {str(name): [None if np.isnan(v) else float(v) for v in column] for name, column in history.items()}
-
-
-def no_values(spec: Any, classes: tuple[str, ...]) -> TargetValues:
-    """A target without patients: its question, not its answers."""
-    shapes: dict[str, dict[str, tuple[int, ...]]] = {
-        "classes": {"label": (0,)},
-        "labels": {"label": (0, len(classes)), "told": (0, len(classes))},
-        "survival": {"time": (0,), "event": (0,)},
-        "competing": {"time": (0,), "event": (0,)},
-        "number": {"value": (0,)},
-    }
-    fields = {name: np.zeros(shape) for name, shape in shapes[spec.kind].items()}
-    return TargetValues(spec, fields, np.zeros(0, dtype=bool), classes)
 
 
 def inner_params(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fusiondx.core.components import HeadSpec
 from fusiondx.core.targets import Classes, TargetValues
+from fusiondx.heads.causes import CauseSpecific
 from fusiondx.heads.corn import Corn
 from fusiondx.heads.cox import Cox
 from fusiondx.heads.deephit import DeepHit
@@ -19,7 +20,7 @@ from fusiondx.heads.piecewise import Piecewise
 from fusiondx.heads.regression import Regression
 
 AnyHead = Annotated[
-    Diagnosis | Ordinal | Corn | MultiLabel | Cox | Hazards | Piecewise | DeepHit | Regression,
+    Diagnosis | Ordinal | Corn | MultiLabel | Cox | Hazards | Piecewise | DeepHit | CauseSpecific | Regression,
     Field(discriminator="kind"),
 ]
 
@@ -41,6 +42,7 @@ def default(target: TargetValues) -> HeadSpec:
 __all__ = [
     "DEFAULT",
     "AnyHead",
+    "CauseSpecific",
     "Corn",
     "Cox",
     "DeepHit",

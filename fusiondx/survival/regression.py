@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 
 SAFE = 600.0
-"""Log hazards that differ by less can be summed as they are; of others only their logarithms, at twenty times the cost."""
+"""Log hazards that differ by less can be summed as they are; of others only the logarithms, at twenty times that."""
 
 
 def fit_cox(
@@ -74,7 +74,9 @@ class _Likelihood:
     def improve(self, beta: Floats, value: float) -> tuple[Floats, float]:
         """The next coefficients and their value; the same ones where no step climbs."""
         gradient, curvature = self._derivatives(beta)
-        step = np.linalg.lstsq(curvature, gradient, rcond=1e-12)[0]
+        # to one scale: the penalty on a column of rounding errors is huge, and would hide the others
+        size = np.sqrt(np.maximum(np.diag(curvature), np.finfo(np.float64).tiny))
+        step = np.linalg.lstsq(curvature / size / size[:, None], gradient / size, rcond=1e-12)[0] / size
         for _ in range(40):
             found = self.value(beta + step)
             if found > value:

@@ -34,7 +34,7 @@ HEADS: dict[str, list[Any]] = {
     "findings": ["multilabel", fdx.MultiLabel(balanced=True)],
     "dose": ["regression", fdx.Regression(loss="absolute"), {"kind": "regression", "loss": "huber", "delta": 0.5}],
     "survival": ["cox", "hazards", "piecewise"],
-    "course": ["deephit"],
+    "course": ["deephit", "cause_specific"],
 }
 CASES = [
     pytest.param(target, head, id=f"{target}-{n}") for target, heads in HEADS.items() for n, head in enumerate(heads)

@@ -10,7 +10,6 @@ import torch
 from scipy.special import expit, log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
-from fusiondx.baselines import incidence
 from fusiondx.core.batch import Truth
 from fusiondx.core.predictions import CompetingPrediction
 from fusiondx.core.targets import CompetingRisks, Survival, TargetValues
@@ -18,6 +17,7 @@ from fusiondx.errors import DataError, FusionDxWarning
 from fusiondx.evaluation.discrimination import concordance
 from fusiondx.evaluation.score import score
 from fusiondx.heads import Cox, DeepHit, Hazards, Piecewise
+from fusiondx.heads.causes import incidence
 from fusiondx.survival import bins
 from fusiondx.survival.estimators import breslow, kaplan_meier
 

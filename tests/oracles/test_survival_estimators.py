@@ -150,3 +150,11 @@ def test_life_table_counts_patients_as_often_as_told():
     told, repeated = life_table(time, event, counts), life_table(time.repeat(counts), event.repeat(counts))
     for name in ("events", "censored", "at_risk"):
         np.testing.assert_array_equal(getattr(told, name)[1:], getattr(repeated, name))
+
+
+def test_a_column_of_rounding_errors_leaves_the_others_their_coefficients() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 3))
+    time, event = rng.exponential(size=80) * np.exp(-x[:, 0]), rng.random(80) < 0.7
+    beside = np.concatenate([x, 1e-17 * rng.normal(size=(80, 2))], axis=1)
+    np.testing.assert_allclose(fit_cox(beside, time, event, 1.0)[:3], fit_cox(x, time, event, 1.0), atol=1e-6)

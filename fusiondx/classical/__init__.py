@@ -1,0 +1,1 @@
+"""Classical models: regularised regressions and boosted trees on whatever can be put into columns."""

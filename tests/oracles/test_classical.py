@@ -1,0 +1,112 @@
+"""Are regressions and forests what their libraries would make of the same numbers?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.tree import DecisionTreeRegressor
+
+from fusiondx.classical.linear import fit_linear
+from fusiondx.classical.trees import LEAP, exposure, fit_trees, planted
+from fusiondx.classical.view import principal
+from fusiondx.core.targets import Classes, CompetingRisks, Labels, Number, Survival, TargetValues
+from fusiondx.evaluation.discrimination import auroc
+from fusiondx.survival.regression import fit_cox
+
+PATIENTS = 200
+KNOWN = np.ones(PATIENTS, dtype=bool)
+RNG = np.random.default_rng(0)
+COLUMNS = RNG.normal(size=(PATIENTS, 5))
+TIME = RNG.exponential(size=PATIENTS) * np.exp(-COLUMNS[:, 0])
+CAUSE = RNG.integers(0, 3, PATIENTS)
+
+
+def classes(labels: Any, names: tuple[str, ...]) -> TargetValues:
+    return TargetValues(Classes("c", names), {"label": np.asarray(labels)}, KNOWN, names)
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "c")])
+def test_logistic_regression_is_scikit_learns(names: tuple[str, ...]) -> None:
+    label = np.digitize(COLUMNS[:, 0] + RNG.normal(size=PATIENTS), [0, 0.8][: len(names) - 1])
+    answers = fit_linear(COLUMNS, classes(label, names), 2.0)(COLUMNS)
+    theirs = LogisticRegression(C=0.5, max_iter=1000).fit(COLUMNS, label).predict_log_proba(COLUMNS)
+    assert answers.sum(axis=1) == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(answers, theirs - theirs.mean(axis=1, keepdims=True), atol=1e-6)
+
+
+def test_a_class_without_patients_is_improbable_not_impossible() -> None:
+    answers = fit_linear(COLUMNS, classes((COLUMNS[:, 0] > 0).astype(int), ("a", "b", "never")), 1.0)(COLUMNS)
+    assert np.isfinite(answers).all()
+    assert (answers[:, 2] < answers[:, :2].max(axis=1)).all()
+
+
+def test_labels_are_learnt_one_by_one_from_those_who_have_them_told() -> None:
+    yes = (COLUMNS[:, :2] > 0).astype(int)
+    told = RNG.random((PATIENTS, 2)) < 0.8
+    truth = TargetValues(Labels(("l", "m")), {"label": yes, "told": told}, told.any(axis=1), ("l", "m"))
+    answers = fit_linear(COLUMNS, truth, 1.0)(COLUMNS)
+    for j in range(2):
+        theirs = LogisticRegression(C=1.0, max_iter=1000).fit(COLUMNS[told[:, j]], yes[told[:, j], j])
+        np.testing.assert_allclose(answers[:, j], theirs.decision_function(COLUMNS), atol=1e-6)
+
+
+def test_hazards_of_causes_are_cox_regressions_to_which_other_causes_are_censoring() -> None:
+    truth = TargetValues(CompetingRisks("t", "e", ("x", "y")), {"time": TIME, "event": CAUSE}, KNOWN, ("x", "y"))
+    fitted = fit_linear(COLUMNS, truth, 3.0)
+    for k in range(2):
+        np.testing.assert_allclose(fitted.weights[:, k], fit_cox(COLUMNS, TIME, k + 1 == CAUSE, 3.0))
+    np.testing.assert_allclose(fitted(COLUMNS).mean(axis=0), 0, atol=1e-9)
+
+
+def test_numbers_are_ridge_regressions_of_the_standardised_value() -> None:
+    value = 5 + 3 * COLUMNS[:, 0] + RNG.normal(size=PATIENTS)
+    truth = TargetValues(Number("v"), {"value": value}, KNOWN)
+    theirs = Ridge(alpha=2.0).fit(COLUMNS, value).predict(COLUMNS)
+    np.testing.assert_allclose(fit_linear(COLUMNS, truth, 2.0)(COLUMNS)[:, 0], (theirs - value.mean()) / value.std())
+
+
+def test_a_penalty_is_chosen_strong_where_there_is_nothing_and_weak_where_there_is_much() -> None:
+    wide = np.concatenate([COLUMNS, RNG.normal(size=(PATIENTS, 40))], axis=1)
+    noise = classes(RNG.integers(0, 2, PATIENTS), ("a", "b"))
+    signal = classes((COLUMNS.sum(axis=1) > 0).astype(int), ("a", "b"))
+    assert fit_linear(wide, noise).penalty >= 100 > 10 >= fit_linear(wide, signal).penalty
+
+
+def test_planted_trees_say_what_scikit_learns_say() -> None:
+    columns = COLUMNS.astype(np.float32)
+    trees = [DecisionTreeRegressor(max_depth=3, random_state=n).fit(columns, COLUMNS[:, n]) for n in range(3)]
+    forest = planted([tree.tree_ for tree in trees], start=1.0)
+    theirs = 1.0 + 0.05 * sum(tree.predict(columns) for tree in trees)
+    np.testing.assert_allclose(forest(columns.astype(np.float64)), theirs, atol=1e-6)
+
+
+def test_boosting_learns_what_no_line_separates() -> None:
+    label = (COLUMNS[:, 0] * COLUMNS[:, 1] > 0).astype(int)
+    train, test = np.arange(0, PATIENTS, 2), np.arange(1, PATIENTS, 2)
+    truth = classes(label, ("a", "b"))[train]
+    trees, line = fit_trees(COLUMNS[train], truth), fit_linear(COLUMNS[train], truth)
+    assert float(auroc(trees(COLUMNS[test])[:, 1], label[test])) > 0.75
+    assert float(auroc(line(COLUMNS[test])[:, 1], label[test])) < 0.65
+
+
+def test_boosted_hazards_start_at_everybodys_and_rank_patients() -> None:
+    event = (CAUSE > 0).astype(int)
+    truth = TargetValues(Survival("t", "e"), {"time": TIME, "event": event}, KNOWN)
+    # total exposure to the Nelson-Aalen hazard is the number of events, but for its floor
+    assert exposure(TIME, event == 1).sum() == pytest.approx(event.sum(), rel=0.02)
+    answers = fit_trees(COLUMNS, truth)(COLUMNS)[:, 0]
+    assert np.corrcoef(answers, COLUMNS[:, 0])[0, 1] > 0.7
+    assert np.abs(answers).max() < 100 * LEAP
+
+
+def test_components_keep_their_spread_and_stop_at_the_rank() -> None:
+    low = RNG.normal(size=(40, 3)) @ RNG.normal(size=(3, 300))
+    directions = principal(low, 20)
+    assert directions.shape == (300, 3)
+    spread = ((low - low.mean(axis=0)) @ directions).var(axis=0, ddof=1)
+    assert spread.mean() == pytest.approx(1.0)
+    assert (np.diff(spread) < 0).all()
+    assert principal(low[:, :20], 20).shape == (20, 0)
