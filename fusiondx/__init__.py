@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from fusiondx.fusion import Mean as Mean
     from fusiondx.fusion import Product as Product
     from fusiondx.fusion import Weighted as Weighted
+    from fusiondx.heads import CauseSpecific as CauseSpecific
     from fusiondx.heads import Corn as Corn
     from fusiondx.heads import Cox as Cox
     from fusiondx.heads import DeepHit as DeepHit
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from fusiondx.heads import Regression as Regression
     from fusiondx.model import FusionModel as FusionModel
     from fusiondx.reporting.report import Report as Report
+    from fusiondx.stacking.stack import Stack as Stack
     from fusiondx.training import Training as Training
     from fusiondx.validation import cross_validate as cross_validate
     from fusiondx.validation import evaluate as evaluate
@@ -125,6 +127,7 @@ _HOMES = {
         "Weighted",
     ),
     "fusiondx.heads": (
+        "CauseSpecific",
         "Corn",
         "Cox",
         "DeepHit",
@@ -137,6 +140,7 @@ _HOMES = {
     ),
     "fusiondx.model": ("FusionModel",),
     "fusiondx.reporting.report": ("Report",),
+    "fusiondx.stacking.stack": ("Stack",),
     "fusiondx.training": ("Training",),
     "fusiondx.validation": ("cross_validate", "evaluate"),
 }

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
@@ -76,24 +77,34 @@ def write(folder: Path, description: Description, weights: Mapping[str, Tensor],
     """Write both files into `folder`. Raises `RunError` if it exists, unless `overwrite`, or cannot be written."""
     from safetensors.torch import save_file
 
+    with staged(folder, overwrite) as stage:
+        # copies: layers may share memory, which the format refuses to hold under two names
+        apart = {name: t.clone(memory_format=torch.contiguous_format) for name, t in weights.items()}
+        save_file(apart, stage / WEIGHTS)
+        said = TypeAdapter(Description).dump_python(description, mode="json")
+        whole = {"format": FORMAT, "fusiondx": version("fusiondx"), **said}
+        (stage / DESCRIPTION).write_text(json.dumps(whole, indent=1, allow_nan=False), encoding="utf-8")
+
+
+@contextmanager
+def staged(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder to fill that becomes `folder` if all goes well, and vanishes if not.
+
+    Raises `RunError` if `folder` exists, unless `overwrite`, or cannot be written.
+    """
     if folder.exists() and not overwrite:
         raise RunError(f"{folder} exists. Save elsewhere, or pass overwrite=True.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        stage = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
-            # copies: layers may share memory, which the format refuses to hold under two names
-            apart = {name: t.clone(memory_format=torch.contiguous_format) for name, t in weights.items()}
-            save_file(apart, staged / WEIGHTS)
-            said = TypeAdapter(Description).dump_python(description, mode="json")
-            whole = {"format": FORMAT, "fusiondx": version("fusiondx"), **said}
-            (staged / DESCRIPTION).write_text(json.dumps(whole, indent=1, allow_nan=False), encoding="utf-8")
-            staged.chmod(0o755)
-            for name in (WEIGHTS, DESCRIPTION):
-                sync(staged / name)
-            take_place(staged, folder)
+            yield stage
+            stage.chmod(0o755)
+            for file in stage.iterdir():
+                sync(file)
+            take_place(stage, folder)
         finally:
-            shutil.rmtree(staged, ignore_errors=True)
+            shutil.rmtree(stage, ignore_errors=True)
     except OSError as error:
         raise RunError(f"The model could not be saved to {folder}: {error.strerror or error}.") from error
 
@@ -134,9 +145,10 @@ def fill(blank: Callable[[], nn.Module], weights: Mapping[str, Tensor], folder: 
 
 
 def sync(file: Path) -> None:
-    """Wait until a file is on disk."""
-    with file.open("rb") as handle:
-        os.fsync(handle.fileno())
+    """Wait until a file is on disk; a folder, with all in it, was put there by one who waited."""
+    if file.is_file():
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
 
 
 def take_place(staged: Path, folder: Path) -> None:

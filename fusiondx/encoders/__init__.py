@@ -65,6 +65,7 @@ __all__ = [
     "DEFAULT",
     "FCN",
     "MLP",
+    "PRETRAINED",
     "SNN",
     "AlexNet",
     "AnyEncoder",
@@ -81,4 +82,5 @@ __all__ = [
     "TabNet",
     "UNet",
     "default",
+    "packaged",
 ]

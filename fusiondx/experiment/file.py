@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, TypeAdapter, model_validator
@@ -22,6 +22,7 @@ from fusiondx.experiment.overrides import overridden
 from fusiondx.fusion import AnyFusion, Gated
 from fusiondx.heads import AnyHead
 from fusiondx.model import FusionModel
+from fusiondx.stacking.stack import Stack
 from fusiondx.training import Training
 
 
@@ -45,7 +46,17 @@ def named_encoder(value: Any) -> Any:
 
 
 EncoderChoice = Annotated[AnyEncoder, BeforeValidator(named_encoder)]
-FusionChoice = Annotated[AnyFusion, BeforeValidator(named)]
+
+
+@spec
+class Stacking(Spec):
+    """In the place of a fusion: networks and classical models, each weighed by what it adds; see `Stack`."""
+
+    effort: Literal["fast", "thorough"] = "fast"
+    kind: Literal["stacking"] = "stacking"
+
+
+FusionChoice = Annotated[Annotated[AnyFusion | Stacking, Field(discriminator="kind")], BeforeValidator(named)]
 HeadChoice = Annotated[AnyHead, BeforeValidator(named)]
 Values = tuple[str | Annotated[int, Field(strict=True)], ...]
 
@@ -145,8 +156,16 @@ class Model(Spec):
     training: Training = Training()
     seed: int = Field(default=0, ge=0)
 
-    def build(self) -> FusionModel:
+    @model_validator(mode="after")
+    def _stack_chooses(self) -> Model:
+        if isinstance(self.fusion, Stacking) and (self.encoders or self.heads):
+            raise ValueError("a stack chooses encoders and heads itself: leave out 'encoders' and 'heads'")
+        return self
+
+    def build(self) -> FusionModel | Stack:
         """The model, not fitted."""
+        if isinstance(self.fusion, Stacking):
+            return Stack(self.fusion.effort, training=self.training, seed=self.seed)
         return FusionModel(
             dict(self.encoders) or None, self.fusion, dict(self.heads) or None, self.dim, self.training, self.seed
         )
@@ -197,7 +216,7 @@ class Experiment(Spec):
         """The models' settings by name; a single one has none."""
         return self.models or {"": self.model or Model()}
 
-    def build(self) -> FusionModel | dict[str, FusionModel]:
+    def build(self) -> FusionModel | Stack | dict[str, FusionModel | Stack]:
         """The model, or the models by name; not fitted."""
         if self.models:
             return {name: model.build() for name, model in self.models.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from fusiondx.data.cohort_file import read_cohort_file
 from fusiondx.errors import RunError
 from fusiondx.experiment import folder
 from fusiondx.model import FusionModel
+from fusiondx.stacking.saving import DESCRIPTION as STACK
+from fusiondx.stacking.stack import Stack
 
 
 def predict(run: Path, data: Path, cohort: Path | None = None) -> pd.DataFrame:
@@ -29,12 +31,22 @@ def predict(run: Path, data: Path, cohort: Path | None = None) -> pd.DataFrame:
     places = folder.need_run(run)["models"]
     if not places:
         raise RunError(f"{run} is a comparison, which keeps no model. Run the experiment you chose: `fusiondx run`.")
-    models = {name: FusionModel.load(run / place) for name, place in places.items()}
-    patients = read_inputs(cohort or run / folder.COHORT, data, {n for m in models.values() for n in m.preparations_})
+    models = {name: loaded(run / place) for name, place in places.items()}
+    patients = read_inputs(cohort or run / folder.COHORT, data, {n for m in models.values() for n in reads(m)})
     said = {name: wide(model.predict(patients)) for name, model in models.items()}
     if len(said) == 1:
         return next(iter(said.values()))
     return pd.concat([frame.assign(model=name) for name, frame in said.items()], ignore_index=True)
+
+
+def loaded(place: Path) -> FusionModel | Stack:
+    """The model saved in a folder, of whichever kind."""
+    return Stack.load(place) if (place / STACK).is_file() else FusionModel.load(place)
+
+
+def reads(model: FusionModel | Stack) -> Collection[str]:
+    """The modalities a fitted model reads."""
+    return model.modalities_ if isinstance(model, Stack) else model.preparations_
 
 
 def read_inputs(path: Path, data: Path, names: set[str]) -> Cohort:

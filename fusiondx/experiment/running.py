@@ -14,7 +14,6 @@ from fusiondx.errors import listed
 from fusiondx.experiment import folder, preflight, tables
 from fusiondx.experiment.file import Experiment, read_experiment, written
 from fusiondx.experiment.manifest import Clock
-from fusiondx.model import FusionModel
 from fusiondx.reporting.report import Report
 from fusiondx.validation import cross_validate, named, train_test
 
@@ -72,7 +71,7 @@ def parted_by(experiment: Experiment) -> str:
     return "folds" if experiment.split is None else "split"
 
 
-def judged(experiment: Experiment, cohort: Cohort, progress: Tell | None) -> tuple[Report, Mapping[str, FusionModel]]:
+def judged(experiment: Experiment, cohort: Cohort, progress: Tell | None) -> tuple[Report, Mapping[str, Any]]:
     """The verdict on held-out patients, and the models to keep.
 
     Of a split, those that were judged; of folds, the same settings fitted on all patients.
@@ -96,7 +95,7 @@ def judged(experiment: Experiment, cohort: Cohort, progress: Tell | None) -> tup
     return report, models
 
 
-def save(models: Mapping[str, FusionModel], place: Path, several: bool) -> dict[str, str]:
+def save(models: Mapping[str, Any], place: Path, several: bool) -> dict[str, str]:
     """Save the models: a single one in `place` itself, several in subfolders. Returns folders by model name."""
     places = {name: f"{place.name}/{file}" for name, file in folder.file_names(models).items()}
     if not several:

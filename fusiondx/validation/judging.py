@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fusiondx.answering import Answering
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.reads import count_read
 from fusiondx.errors import ConfigError, DataError, counted, listed
-from fusiondx.model import FusionModel
 from fusiondx.reporting.report import Report
 from fusiondx.validation.contender import Contender
 from fusiondx.validation.reports import report
@@ -22,7 +22,7 @@ Tell = Callable[[str], None]
 
 
 def evaluate(
-    model: FusionModel,
+    model: Answering,
     cohort: Cohort,
     *,
     baselines: bool = True,
@@ -53,7 +53,7 @@ def evaluate(
 
 
 def cross_validate(
-    models: FusionModel | Mapping[str, FusionModel],
+    models: Answering | Mapping[str, Answering],
     cohort: Cohort,
     folds: int | Iterable[tuple[Index, Index]] = 5,
     *,
@@ -77,7 +77,7 @@ def cross_validate(
 
 
 def train_test(
-    models: FusionModel | Mapping[str, FusionModel],
+    models: Answering | Mapping[str, Answering],
     train: Cohort,
     test: Cohort,
     *,
@@ -86,11 +86,11 @@ def train_test(
     seed: int = 0,
     title: str = "Train and test",
     progress: Tell | None = None,
-) -> tuple[Report, dict[str, FusionModel]]:
+) -> tuple[Report, dict[str, Answering]]:
     """Train one or several models, judge them on held-out patients; returns the report and the fitted models."""
     refuse_overlap(train, test)
     contenders = field_of(models, train, baselines)
-    fitted: dict[str, FusionModel] = {}
+    fitted: dict[str, Answering] = {}
     notes = note_read(test) + run(contenders, [(train, test)], progress, fitted)
     names = named(models)
     made = report(contenders, test, notes, replicates, seed, title, "held-out patients")
@@ -101,7 +101,7 @@ def run(
     contenders: Sequence[Contender],
     splits: Sequence[tuple[Cohort, Cohort]],
     progress: Tell | None = None,
-    keep: dict[str, FusionModel] | None = None,
+    keep: dict[str, Answering] | None = None,
 ) -> list[str]:
     """Train and judge every contender on every split; returns notes on those that could not be trained.
 

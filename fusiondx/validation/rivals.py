@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from sklearn.base import clone
 
+from fusiondx.answering import Answering
 from fusiondx.baselines import ClinicalBaseline
 from fusiondx.core.joining import read_by
 from fusiondx.data.cohort import Cohort
@@ -15,14 +16,14 @@ from fusiondx.model import FusionModel
 from fusiondx.validation.contender import Contender
 
 
-def field_of(models: FusionModel | Mapping[str, FusionModel], cohort: Cohort, baselines: bool) -> list[Contender]:
+def field_of(models: Answering | Mapping[str, Answering], cohort: Cohort, baselines: bool) -> list[Contender]:
     """All contenders: the models, and with `baselines` each modality alone and a clinical regression."""
     mine = named(models)
     leads = [Contender(name, "model", model) for name, model in mine.items()]
     return [*leads, *(rivals(next(iter(mine.values())), cohort) if baselines else [])]
 
 
-def rivals(model: FusionModel, cohort: Cohort) -> list[Contender]:
+def rivals(model: Answering, cohort: Cohort) -> list[Contender]:
     """The baselines of a model: each modality alone, with the same settings, and a regression on the first table."""
     singles = [
         Contender(f"{name} alone", "modality", confined(model, name, cohort.modalities), only=name)
@@ -34,14 +35,16 @@ def rivals(model: FusionModel, cohort: Cohort) -> list[Contender]:
     return [*singles, *classical]
 
 
-def confined(model: FusionModel, modality: str, modalities: Collection[str]) -> FusionModel:
+def confined(model: Answering, modality: str, modalities: Collection[str]) -> Answering:
     """The same settings for one modality."""
+    if not isinstance(model, FusionModel):
+        return FusionModel(training=getattr(model, "training", None), seed=getattr(model, "seed", 0))
     mine = [spec for name, spec in (model.encoders or {}).items() if modality in read_by(name, modalities)]
     confined: FusionModel = clone(model).set_params(encoders={modality: mine[0]} if mine else None)
     return confined
 
 
-def named(models: FusionModel | Mapping[str, FusionModel]) -> dict[str, FusionModel]:
+def named(models: Answering | Mapping[str, Answering]) -> dict[str, Answering]:
     """The models by name."""
     if isinstance(models, Mapping):
         if not models:
@@ -50,7 +53,10 @@ def named(models: FusionModel | Mapping[str, FusionModel]) -> dict[str, FusionMo
     return {title_of(models): models}
 
 
-def title_of(model: FusionModel) -> str:
+def title_of(model: Answering) -> str:
     """A name for a model: its fusion's."""
+    if not isinstance(model, FusionModel):
+        effort = getattr(model, "effort", "")
+        return f"{type(model).__name__.lower()} ({effort})" if effort else type(model).__name__
     fusion = model.fusion
     return f"fusion ({fusion if isinstance(fusion, str) else getattr(fusion, 'kind', type(fusion).__name__)})"

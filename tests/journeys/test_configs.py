@@ -20,6 +20,10 @@ REAL = Path(os.environ.get("FUSIONDX_DATA", Path(__file__).parents[3] / "shared"
 FILES = {str(p.relative_to(CONFIGS)): yaml.safe_load(p.read_text()) for p in sorted(CONFIGS.rglob("*.yaml"))}
 EXPERIMENTS = {name: settings for name, settings in FILES.items() if is_experiment(settings)}
 HELD_OUT = {
+    "derm7pt/best.yaml": [395],
+    "glioma/best.yaml": [114, 114, 114, 114, 113],
+    "glioma/best_idh1.yaml": [21] * 25,
+    "nsclc_ct/best.yaml": [60] * 25,
     "derm7pt/encoders.yaml": [337] * 3,
     "glioma/encoders_clinical.yaml": [114, 114, 114, 114, 113],
     "glioma/encoders_omics.yaml": [114, 114, 114, 114, 113],
@@ -70,7 +74,13 @@ def test_every_file_is_an_experiment_or_the_cohort_of_one():
     assert EXPERIMENTS.keys() == HELD_OUT.keys() | {"derm7pt/bags.yaml"}
 
 
-LONG = ("derm7pt/bags.yaml", "derm7pt/encoders.yaml", "nsclc_ct/encoders.yaml", "glioma/segmentation.yaml")
+LONG = (
+    *(name for name in EXPERIMENTS if "best" in name),
+    "derm7pt/bags.yaml",
+    "derm7pt/encoders.yaml",
+    "nsclc_ct/encoders.yaml",
+    "glioma/segmentation.yaml",
+)
 
 
 @pytest.mark.cohorts

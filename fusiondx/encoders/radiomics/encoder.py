@@ -25,7 +25,7 @@ class Radiomics(Spec):
     Of what lies inside its tumour mask where masks come with the images, otherwise of the whole. `families` are:
     first_order, texture (co-occurrence), patterns (local binary), edges, colour, symmetry, contrast (with a mask:
     against the `ring` around it), shape (masks only) and lesion (2-D images without masks only). Each image is looked
-    at once, in the cohort's size and unaugmented; `reader` turns its features into the token.
+    at once, unaugmented, `size` a side (left out: in the cohort's size); `reader` turns its features into the token.
 
     Histogram and texture use `bins` grey levels between `limits`, or between the extremes of the region where left out.
     `distances` (texture, patterns), `scales` (edges) and `ring` are in pixels or voxels.
@@ -37,6 +37,7 @@ class Radiomics(Spec):
     distances: Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1, 3)
     scales: Annotated[tuple[Annotated[float, Field(gt=0, le=5)], ...], Field(min_length=1)] = (1.0, 2.0, 4.0)
     ring: float = Field(default=4.0, ge=1, le=16)
+    size: int | None = Field(default=None, ge=8, le=2048)
     reader: MLP = READER
     kind: Literal["radiomics"] = "radiomics"
     accepts: ClassVar[tuple[str, ...]] = ("image", "volume")
@@ -49,7 +50,8 @@ class Radiomics(Spec):
         return limits
 
     def extractor(self, images: RawImages) -> Extractor:
-        return RadiomicsExtractor(self, images)
+        size = images.size if self.size is None else (self.size,) * len(images.size)
+        return RadiomicsExtractor(self, images.replace(size=size))
 
     def build(self, shape: Shape, dim: int) -> Encoder:
         return self.reader.build(shape, dim)

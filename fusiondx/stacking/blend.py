@@ -1,0 +1,92 @@
+"""Blend: how much each member counts, learnt from what members said of patients they had not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import minimize
+
+from fusiondx.core.components import Head
+from fusiondx.core.targets import TargetValues
+from fusiondx.data.batches import truth as as_truth
+
+Floats = npt.NDArray[np.floating[Any]]
+
+TRUST = 100.0
+"""Precision of the weights expected beforehand: they are left by some 0.1 where the data says so clearly, not more."""
+LEVELLED = ("classes", "labels", "number")
+"""Kinds of target whose answers have a level; log hazards have none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """A weighted sum of members' answers."""
+
+    weights: Mapping[str, float]
+    """By member, zero or more."""
+    bias: Floats
+    """Shape ``(outputs,)``."""
+
+    def __call__(self, answers: Mapping[str, Floats]) -> Floats:
+        """The blended answers, ``(patients, outputs)``; a member that says nothing of a patient adds nothing."""
+        parts = [weight * np.nan_to_num(answers[name]) for name, weight in self.weights.items() if weight]
+        return np.asarray(sum(parts, np.zeros_like(next(iter(answers.values())))) + self.bias)
+
+
+def fit_blend(
+    answers: Mapping[str, Floats], truth: TargetValues, head: Head, expected: Mapping[str, float] | None = None
+) -> Blend:
+    """Non-negative weights under which `answers`, of shape ``(patients, outputs)`` each, fit the truth.
+
+    First each member alone is brought to scale: what it says is multiplied by the slope that fits best, which is near
+    zero for one that knows nothing. Weights then start from what is `expected`, left out: the mean of all members so
+    scaled; and leave it as far as the loss of the head says and `TRUST` allows. The weights that fit a few hundred
+    patients best owe much to who these are: without that trust they do worse than the plain mean.
+    """
+    given = {name: np.nan_to_num(values) for name, values in answers.items()}
+    slope = {name: alone(values, truth, head) for name, values in given.items()}
+    useful = [name for name, value in slope.items() if value > 0] or list(slope)
+    scale = np.array([slope[name] or 1.0 for name in useful])
+    start = {name: slope[name] / len(useful) for name in useful} if expected is None else expected
+    prior = np.array([start.get(name, 0.0) for name in useful]) / scale
+    scaled = np.stack([given[name] * by for name, by in zip(useful, scale, strict=True)])
+    weights, bias = weighed(scaled, truth, head, prior, TRUST)
+    return Blend(dict(zip(useful, (weights * scale).tolist(), strict=True)), bias)
+
+
+def alone(answers: Floats, truth: TargetValues, head: Head) -> float:
+    """The factor that brings one member's answers to scale; zero where they tell nothing, or the contrary."""
+    reach = float(np.sqrt(np.square(answers).mean())) or 1.0
+    return float(weighed(answers[None] / reach, truth, head, np.zeros(1), 1.0)[0][0]) / reach
+
+
+def weighed(answers: Floats, truth: TargetValues, head: Head, prior: Floats, trust: float) -> tuple[Floats, Floats]:
+    """Weights, ``(members,)``, and bias, that make the loss and the squared distance to `prior` small."""
+    members, _, outputs = answers.shape
+    told, given = as_truth(truth), torch.from_numpy(answers)
+    level = outputs if truth.spec.kind in LEVELLED else 0
+    price = trust / max(1, rests_on(truth)) / 2
+
+    def loss(settings: Floats) -> tuple[float, Floats]:
+        free = torch.tensor(settings, requires_grad=True)
+        weights = free[:members]
+        blended = torch.tensordot(weights, given, dims=1) + (free[members:] if level else 0.0)
+        total = head.loss(blended, told) + price * (weights - torch.from_numpy(prior)).square().sum()
+        (slope,) = torch.autograd.grad(total, free)
+        return total.item(), slope.numpy()
+
+    start = np.concatenate([prior, np.zeros(level)])
+    limits = [(0.0, None)] * members + [(None, None)] * level
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits).x
+    return found[:members], found[members:] if level else np.zeros(outputs)
+
+
+def rests_on(truth: TargetValues) -> int:
+    """Patients whose answer is known; of a prognosis, those who had an event."""
+    known = truth.known
+    return int((truth.fields["event"][known] > 0).sum() if "event" in truth.fields else known.sum())

@@ -1,0 +1,269 @@
+"""Is a stack a model like any other, and does it weigh its members as it says?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
+
+import fusiondx as fdx
+from fusiondx.classical.model import ClassicalModel
+from fusiondx.errors import ConfigError, DataError, FusionDxWarning, RunError
+from fusiondx.plain import answers_of, plain_head
+from fusiondx.stacking.blend import fit_blend
+from fusiondx.stacking.stack import covered, parent, patterns
+
+PATIENTS = 90
+QUICK = fdx.Training(epochs=2)
+TABLES = {"clinical": fdx.Table(numeric=("age",), categorical=("sex",)), "omics": fdx.Genomics(columns=("g*",))}
+TARGETS = {
+    "survival": fdx.Survival("months", "died"),
+    "label": fdx.Classes("label", ("no", "yes")),
+    "course": fdx.CompetingRisks("months", "cause", ("relapse", "death")),
+    "marks": fdx.Labels(("m1", "m2")),
+    "level": fdx.Number("level"),
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore::fusiondx.errors.FusionDxWarning")
+
+
+def frame(seed: int = 0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    factor = random.normal(size=PATIENTS)
+    death, leaving = random.exponential(size=PATIENTS) * np.exp(-factor), random.exponential(size=PATIENTS) * 2
+    table = pd.DataFrame(random.normal(size=(PATIENTS, 6)), columns=[f"g{j}" for j in range(6)])
+    table["g0"] += factor
+    made = table.assign(
+        patient_id=[f"P{row:03d}" for row in range(PATIENTS)],
+        age=60 + 10 * factor + 5 * random.normal(size=PATIENTS),
+        sex=random.choice(["f", "m"], PATIENTS),
+        months=np.minimum(death, leaving),
+        died=(death <= leaving).astype(int),
+        cause=np.where(death <= leaving, random.integers(1, 3, PATIENTS), 0),
+        label=np.where(factor + random.normal(size=PATIENTS) > 0, "yes", "no"),
+        m1=(factor > 0).astype(int),
+        m2=random.integers(0, 2, PATIENTS),
+        level=3 + factor,
+    )
+    made.loc[:14, [c for c in made if c.startswith("g")]] = np.nan
+    made.loc[10:12, ["age"]] = np.nan
+    made.loc[10:12, ["sex"]] = None  # nothing known of these three
+    return made
+
+
+def cohort(seed: int = 0, **changed: Any) -> fdx.Cohort:
+    settings: dict[str, Any] = {"modalities": TABLES, "targets": TARGETS, **changed}
+    return fdx.Cohort.from_frame(frame(seed), **settings)
+
+
+@pytest.fixture(scope="module")
+def whole() -> fdx.Cohort:
+    return cohort()
+
+
+@pytest.fixture(scope="module")
+def fitted(whole: fdx.Cohort) -> fdx.Stack:
+    return fdx.Stack(training=QUICK).fit(whole)
+
+
+def test_it_answers_every_kind_of_question_for_everybody(fitted: fdx.Stack, whole: fdx.Cohort) -> None:
+    said = fitted.predict(whole)
+    assert list(said) == list(TARGETS)
+    for target, prediction in said.items():
+        assert list(prediction.ids) == list(whole.ids), target
+        numbers = prediction.to_frame().select_dtypes("number").replace(np.inf, 0).to_numpy()
+        assert np.isfinite(numbers).all(), target
+    assert fitted.predict_proba(whole).sum(axis=1) == pytest.approx(1)
+    curves = fitted.predict_survival(whole, [0, 1, 2])
+    assert (np.diff(curves, axis=1) <= 0).all()
+    assert fitted.score(whole) > 0.6
+
+
+def test_a_patient_alone_gets_what_they_get_among_others(fitted: fdx.Stack, whole: fdx.Cohort) -> None:
+    together = fitted.predict(whole)
+    order = np.random.default_rng(0).permutation(len(whole))
+    shuffled = fitted.predict(whole[order])
+    for row in (0, 11, 40):
+        alone = fitted.predict(whole[[row]])
+        for target, prediction in alone.items():
+            ours = together[target].to_frame().iloc[[row]]
+            pd.testing.assert_frame_equal(prediction.to_frame(), ours, rtol=1e-4, atol=1e-6)
+            theirs = shuffled[target].to_frame().loc[ours.index]
+            pd.testing.assert_frame_equal(theirs, ours, rtol=1e-4, atol=1e-6)
+
+
+def test_of_somebody_unknown_it_says_what_is_true_of_all(fitted: fdx.Stack, whole: fdx.Cohort) -> None:
+    assert whole.pattern[11] == "none"
+    yes = (whole.targets["label"].fields["label"] == 1).mean()
+    assert fitted.predict_proba(whole)[11, 1] == pytest.approx(yes, abs=0.02)
+
+
+def test_weights_are_non_negative_and_by_pattern(fitted: fdx.Stack) -> None:
+    weights = fitted.weights_
+    assert (weights["weight"] >= 0).all()
+    assert set(weights["modalities"]) == {"clinical", "omics", "clinical+omics"}
+    alone = weights[weights["modalities"] == "clinical"]
+    assert "ridge of omics" not in set(alone["member"])
+    assert set(weights["target"]) == set(TARGETS)
+
+
+def test_same_seed_same_numbers(fitted: fdx.Stack, whole: fdx.Cohort) -> None:
+    one = whole.select(targets=["label"])
+    first, again = clone(fitted).fit(one), clone(fitted).fit(one)
+    np.testing.assert_array_equal(first.predict_proba(one), again.predict_proba(one))
+
+
+def test_saved_and_loaded_it_says_the_same(fitted: fdx.Stack, whole: fdx.Cohort, tmp_path: Path) -> None:
+    loaded = fdx.Stack.load(fitted.save(tmp_path / "stack"))
+    ours, theirs = fitted.predict(whole), loaded.predict(whole)
+    for target, prediction in ours.items():
+        pd.testing.assert_frame_equal(theirs[target].to_frame(), prediction.to_frame())
+    pd.testing.assert_frame_equal(loaded.weights_, fitted.weights_)
+    with pytest.raises(RunError, match="exists"):
+        fitted.save(tmp_path / "stack")
+    loaded.save(tmp_path / "stack", overwrite=True)
+    (tmp_path / "stack" / "arrays.safetensors").write_bytes(b"no arrays")
+    with pytest.raises(RunError, match="whole saved stack"):
+        fdx.Stack.load(tmp_path / "stack")
+
+
+def test_a_saved_stack_that_was_tampered_with_is_refused(fitted: fdx.Stack, tmp_path: Path) -> None:
+    place = fitted.save(tmp_path / "stack") / "stack.json"
+    said = json.loads(place.read_text())
+    said["members"][0]["learner"] = "os.system"
+    place.write_text(json.dumps(said))
+    with pytest.raises(ConfigError, match="learner"):
+        fdx.Stack.load(tmp_path / "stack")
+
+
+def test_images_are_looked_at_whole_and_cut_to_the_tumour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUSIONDX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("fusiondx.stacking.describing.packaged", lambda: False)
+    random = np.random.default_rng(0)
+    table = frame().head(40)
+    for row, name in enumerate(table["patient_id"]):
+        pixels, mask = random.integers(0, 200, (24, 24), dtype=np.uint8), np.zeros((24, 24), np.uint8)
+        mask[8:16, 8:16] = 255
+        pixels[8:16, 8:16] //= 1 + (table["label"].iloc[row] == "yes")
+        PIL.Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        PIL.Image.fromarray(mask).save(tmp_path / f"{name}_mask.png")
+    table = table.assign(
+        image=[f"{n}.png" for n in table["patient_id"]], mask=[f"{n}_mask.png" for n in table["patient_id"]]
+    )
+    modalities = {"clinical": TABLES["clinical"], "photo": fdx.Image(path="image", mask="mask", size=24)}
+    images = fdx.Cohort.from_frame(table, modalities=modalities, targets={"label": TARGETS["label"]}, data=tmp_path)
+    stack = fdx.Stack(training=QUICK).fit(images)
+    assert "ridge of photo: radiomics" in stack.members_
+    assert stack.score(images) > 0.8
+    loaded = fdx.Stack.load(stack.save(tmp_path / "stack"))
+    np.testing.assert_allclose(loaded.predict_proba(images), stack.predict_proba(images))
+
+
+class Shy(BaseEstimator):
+    """A model of a user's own."""
+
+    def fit(self, cohort: fdx.Cohort, y: Any = None) -> Shy:
+        self.inner_ = ClassicalModel(("clinical",)).fit(cohort)
+        return self
+
+    def predict(self, cohort: fdx.Cohort) -> Any:
+        return self.inner_.predict(cohort)
+
+
+def test_models_of_the_users_own_may_join_but_not_be_saved(whole: fdx.Cohort, tmp_path: Path) -> None:
+    mine = whole.select(targets=["label"])
+    stack = fdx.Stack(models={"mine": Shy()}, training=QUICK).fit(mine)
+    assert "mine" in set(stack.weights_["member"])
+    with pytest.raises(ConfigError, match=r"models\.mine"):
+        stack.save(tmp_path / "stack")
+    with pytest.raises(ConfigError, match="Choose another"):
+        fdx.Stack(models={"trees of all": Shy()}, training=QUICK).fit(mine)
+
+
+def test_mistakes_are_told_before_anything_is_trained(whole: fdx.Cohort) -> None:
+    with pytest.raises(ConfigError, match="effort"):
+        fdx.Stack("heroic").fit(whole)  # pyright: ignore
+    with pytest.raises(NotFittedError):
+        fdx.Stack().predict(whole)
+    with pytest.raises(DataError, match="Expected a Cohort"):
+        fdx.Stack().fit(np.zeros((3, 2)))
+    with pytest.raises(DataError, match="no targets"):
+        fdx.Stack().fit(whole.select(targets=[]))
+
+
+def test_best_is_a_stack() -> None:
+    best = fdx.FusionModel.best("thorough", seed=3)
+    assert isinstance(best, fdx.Stack)
+    assert (best.effort, best.seed) == ("thorough", 3)
+
+
+def test_a_member_that_cannot_be_fitted_is_left_out_aloud(whole: fdx.Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: ClassicalModel, cohort: fdx.Cohort) -> ClassicalModel:
+        raise DataError("nothing to learn")
+
+    monkeypatch.setattr(ClassicalModel, "fit", fail)
+    with pytest.warns(FusionDxWarning, match="left out of the stack: nothing to learn"):
+        stack = fdx.Stack(training=QUICK).fit(whole.select(targets=["label"]))
+    assert list(stack.members_) == ["network of all"]
+
+
+def test_blend_brings_members_to_scale_and_ignores_what_knows_nothing() -> None:
+    random = np.random.default_rng(1)
+    truth = cohort().targets["label"]
+    logit = np.where(truth.fields["label"] == 1, 1.0, -1.0) + random.normal(size=PATIENTS)
+    good, noise = np.stack([-logit, logit], axis=1), random.normal(size=(PATIENTS, 2))
+    answers = {"good": 10 * good, "contrary": -good, "noise": noise - noise.mean(axis=1, keepdims=True)}
+    blend = fit_blend(answers, truth, plain_head(truth))
+    assert "contrary" not in blend.weights
+    moved = {name: weight * answers[name].std() for name, weight in blend.weights.items()}
+    assert moved["good"] > 5 * moved.get("noise", 0.0)
+    held = fit_blend(answers, truth, plain_head(truth), expected={"good": 0.05})
+    assert held.weights["good"] == pytest.approx(0.05, abs=0.03)
+
+
+def test_patterns_find_their_parts() -> None:
+    has = {name: np.array([True, True]) for name in "abc"}
+    assert patterns(has) == [("a",), ("b",), ("c",), ("a", "b"), ("a", "c"), ("b", "c"), ("a", "b", "c")]
+    many = {name: np.array([name in "ab", True]) for name in "abcdef"}
+    assert (
+        patterns(many) == [*(tuple(x) for x in sorted("abcdef")), ("a", "b"), tuple("abcdef")]
+        or len(patterns(many)) == 8
+    )
+    blends: Any = {("a",): None, ("a", "b"): None}
+    assert covered(("a", "b", "c"), blends) == ("a", "b")
+    assert covered(("c",), blends) == ()
+
+
+def test_a_rare_pattern_expects_the_weights_of_its_common_part(whole: fdx.Cohort) -> None:
+    truth = whole.targets["label"]
+    random = np.random.default_rng(0)
+    answers = {"m": random.normal(size=(PATIENTS, 2))}
+    common = fit_blend(answers, truth, plain_head(truth))
+    blends = {("a",): common}
+    assert parent(blends, ("a", "b"), {("a",): 90, ("a", "b"): 20}) == common.weights
+    assert parent(blends, ("a", "b"), {("a",): 90, ("a", "b"): 80}) is None
+
+
+def test_answers_survive_the_way_through_predictions(whole: fdx.Cohort) -> None:
+    random = np.random.default_rng(0)
+    for name in ("label", "marks", "level"):
+        head = plain_head(whole.targets[name])
+        width = {"label": 2, "marks": 2, "level": 1}[name]
+        answers = random.normal(size=(PATIENTS, width))
+        answers -= answers.mean(axis=1, keepdims=True) if name == "label" else 0
+        again = answers_of(head.predict(answers, whole.ids), head)
+        np.testing.assert_allclose(again, answers, atol=1e-6)
+
+
+def test_it_refuses_what_was_seen_later(whole: fdx.Cohort) -> None:
+    stack = fdx.Stack(training=QUICK).fit(whole.select(targets=["survival"]))
+    with pytest.raises(DataError, match="prognosis counts"):
+        stack.predict(replace(whole, landmarked=3.0))
