@@ -269,7 +269,7 @@ def _check(prediction: Prediction, truth: TargetValues, first: Prediction) -> No
     if isinstance(prediction, CompetingPrediction) and prediction.causes != truth.classes:
         raise DataError("The causes predicted are not those of the truths, or in another order. Predict the same.")
     answer = _answer(prediction)
-    unusable = truth.known & ~np.isfinite(answer.reshape(len(answer), -1)).all(axis=1)
+    unusable = truth.known & ~np.isfinite(answer).all(axis=tuple(range(1, answer.ndim)))
     if unusable.any():
         who = f"{counted(int(unusable.sum()), 'patient')}: {listed(prediction.ids[unusable])}"
         raise DataError(f"The prediction is not a finite number for {who}. Check the model's training.")
