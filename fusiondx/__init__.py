@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fusiondx.auditing import AuditReport as AuditReport
     from fusiondx.auditing import audit as audit
+    from fusiondx.modality_use import ModalityAudit as ModalityAudit
+    from fusiondx.modality_use import modality_audit as modality_audit
     from fusiondx.coalitions import Coalitions as Coalitions
     from fusiondx.core.targets import Classes as Classes
     from fusiondx.core.targets import CompetingRisks as CompetingRisks
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from fusiondx.data.augmentation import Augmentation as Augmentation
     from fusiondx.data.bags import Bag as Bag
     from fusiondx.data.cohort import Cohort as Cohort
+    from fusiondx.data.design import Design as Design
+    from fusiondx.data.design import Planted as Planted
     from fusiondx.data.genomics import Genomics as Genomics
     from fusiondx.data.missingness import MAR as MAR
     from fusiondx.data.missingness import MCAR as MCAR
@@ -74,17 +78,21 @@ if TYPE_CHECKING:
     from fusiondx.model import FusionModel as FusionModel
     from fusiondx.reporting.report import Report as Report
     from fusiondx.stacking.stack import Stack as Stack
+    from fusiondx.sample_size import Power as Power
+    from fusiondx.sample_size import power as power
     from fusiondx.training import Training as Training
     from fusiondx.validation import cross_validate as cross_validate
     from fusiondx.validation import evaluate as evaluate
 
 _HOMES = {
     "fusiondx.auditing": ("AuditReport", "audit"),
+    "fusiondx.modality_use": ("ModalityAudit", "modality_audit"),
     "fusiondx.coalitions": ("Coalitions",),
     "fusiondx.core.targets": ("Classes", "CompetingRisks", "Labels", "Number", "Survival"),
     "fusiondx.data.augmentation": ("Augmentation",),
     "fusiondx.data.bags": ("Bag",),
     "fusiondx.data.cohort": ("Cohort",),
+    "fusiondx.data.design": ("Design", "Planted"),
     "fusiondx.data.genomics": ("Genomics",),
     "fusiondx.data.missingness": ("MAR", "MCAR", "MNAR", "ampute"),
     "fusiondx.data.picture": ("Image",),
@@ -141,6 +149,7 @@ _HOMES = {
     "fusiondx.model": ("FusionModel",),
     "fusiondx.reporting.report": ("Report",),
     "fusiondx.stacking.stack": ("Stack",),
+    "fusiondx.sample_size": ("Power", "power"),
     "fusiondx.training": ("Training",),
     "fusiondx.validation": ("cross_validate", "evaluate"),
 }

@@ -68,7 +68,7 @@ def simulate(
 def _clinical(ids: Array, factors: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
     """Age and stage carry the clinical factor; sex and site carry nothing; outcomes follow the whole risk."""
     factor, risk = factors["clinical"].to_numpy(), factors["risk"].to_numpy()
-    months, event = _survival(risk, random)
+    months, event = survival_times(risk, random)
     stage = np.digitize(factor + random.normal(scale=0.5, size=len(ids)), [-0.8, 0.2, 1.0])
     malignant = random.random(len(ids)) < 1 / (1 + np.exp(-2 * risk))
     age = 60 + 8 * factor + random.normal(scale=4, size=len(ids))
@@ -86,12 +86,14 @@ def _clinical(ids: Array, factors: pd.DataFrame, random: np.random.Generator) ->
     )
 
 
-def _survival(risk: Floats, random: np.random.Generator) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Weibull times with log hazard ratio `risk`; exponential censoring, scaled so that 40 % are censored."""
+def survival_times(
+    risk: Floats, random: np.random.Generator, censored: float = 0.4
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Weibull times with log hazard ratio `risk`; exponential censoring, scaled so that the share `censored` is."""
     death = 30 * (random.exponential(size=len(risk)) * np.exp(-risk)) ** (1 / 1.2)
     leaving = random.exponential(size=len(risk))
-    # the share censored falls as censoring times grow: 40 % of the ratios lie above this scale
-    scale = np.quantile(death / leaving, 0.6)
+    # the share censored falls as censoring times grow: that share of the ratios lies above this scale
+    scale = np.quantile(death / leaving, 1 - censored)
     return np.minimum(death, leaving * scale), death <= leaving * scale
 
 
@@ -137,7 +139,7 @@ def simulate_xor(patients: int = 200, seed: int = 0) -> Cohort:
 def simulate_null(patients: int = 200, seed: int = 0) -> Cohort:
     """Two tables of noise, a class and a survival time that depend on nothing."""
     random = np.random.default_rng(seed)
-    months, event = _survival(np.zeros(patients), random)
+    months, event = survival_times(np.zeros(patients), random)
     columns = [f"{side}_{j}" for side in ("left", "right") for j in range(4)]
     frame = pd.DataFrame(random.normal(size=(patients, 8)), columns=columns).assign(
         patient_id=[f"N{i:04d}" for i in range(patients)],

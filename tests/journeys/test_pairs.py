@@ -13,6 +13,7 @@ import pytest
 import fusiondx as fdx
 from fusiondx.core.components import LateFusion
 from fusiondx.core.targets import TargetSpec
+from fusiondx.data.missingness import keep, present
 from fusiondx.fusion import AnyFusion
 from fusiondx.heads import AnyHead
 
@@ -58,13 +59,27 @@ def cohort() -> fdx.Cohort:
     return fdx.Cohort.from_frame(table, modalities=tables, targets=QUESTIONS)
 
 
+def numbers(model: fdx.FusionModel, patients: fdx.Cohort) -> pd.DataFrame:
+    """What is predicted, one row per patient."""
+    (said,) = model.predict(patients).values()
+    return said.to_frame().select_dtypes("number")
+
+
 def trained(fusion: Any, head: Any) -> str:
-    """Fit the pair for one epoch: "yes" where its loss and its predictions for everybody are numbers that differ."""
+    """Fit the pair for one epoch: "yes" where its loss and its predictions for everybody are numbers that differ, and
+    that hang on nothing but what each patient has."""
     patients = cohort().select(targets=[head.answers])
     model = fdx.FusionModel(fusion=fusion, heads={head.answers: head}, dim=8, training=ONE_EPOCH).fit(patients)
-    said = model.predict(patients)[head.answers].to_frame().select_dtypes("number")
+    said = numbers(model, patients)
     if not np.isfinite(model.history_["train_loss"]).all() or not said.notna().all(axis=None):
         return "no: not finite"
+    for had in ([], ["x"], ["y", "z"]):  # whoever has just these, and whoever is left with these
+        masked = numbers(model, keep(patients, present(patients) & np.isin(MODALITIES, had)))
+        same = patients.pattern == ("+".join(had) or "none")
+        if not masked.notna().all(axis=None) or not np.allclose(masked[same], said[same], atol=1e-5):
+            return "no: missing modalities count"
+    if not np.allclose(said[patients.pattern == "none"], said[patients.pattern == "none"].iloc[0], atol=1e-5):
+        return "no: patients of whom nothing is known differ"
     return "yes" if (said.nunique() > 1).any() else "no: the same for all patients"
 
 
@@ -101,7 +116,8 @@ def page() -> str:
             "## Each fusion with each head",
             "",
             "Every pair was trained for one epoch on patients who had all, some or none of three modalities; yes where",
-            "loss and predictions were finite for all of them and told patients apart.",
+            "loss and predictions were finite for all of them, told patients apart, and hung on nothing but what each",
+            "patient had.",
             "",
             top(),
             *map(row, FUSIONS),

@@ -1,0 +1,261 @@
+"""Modality use: which modalities a fitted model makes use of, and whether that can be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import clone
+
+from fusiondx.coalitions import Coalitions, Predictor, shapley_weights
+from fusiondx.core.predictions import Prediction
+from fusiondx.core.targets import TargetValues
+from fusiondx.data.cohort import Cohort
+from fusiondx.data.substitution import mean_filled, shuffled
+from fusiondx.errors import ConfigError
+from fusiondx.evaluation.estimate import Estimate, Outcome
+from fusiondx.evaluation.metrics import METRICS, primary_metric
+from fusiondx.evaluation.score import contrasts
+
+How = Literal["permuted", "dropped", "mean-filled", "Shapley value"]
+HOW: tuple[How, ...] = ("permuted", "dropped", "mean-filled", "Shapley value")
+Verdict = Literal["used", "not shown to help", "harms"]
+SHUFFLED = "labels shuffled"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of one target's metric when one modality no longer tells patients apart."""
+
+    target: str
+    modality: str
+    how: How
+    importance: Outcome
+    """How much worse the metric gets; below zero, better."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A model trained anew where there is nothing to find, and judged as the one audited."""
+
+    target: str
+    name: str
+    """``labels shuffled``, or the modality replaced by noise."""
+    worth: Outcome
+    """The metric it reaches."""
+    verdict: Verdict | None
+    """On the noise; None where labels were shuffled."""
+
+
+@dataclass(frozen=True)
+class ModalityAudit:
+    """Whether each modality is used: `verdicts`, with the evidence in `frame`."""
+
+    worth: dict[str, Outcome]
+    """The primary metric of the model as it is, by target."""
+    changes: tuple[Change, ...]
+    controls: tuple[Control, ...] = ()
+
+    def verdicts(self, target: str | None = None) -> dict[str, Verdict]:
+        """By modality, for one target (left out: the first).
+
+        "harms": the interval of dropping it lies below zero, these patients are better judged without it. Else "used":
+        that of permuting it lies above zero. Else "not shown to help", which is not shown not to: these
+        patients may be too few. A modality that tells nothing is called used by chance once in forty times.
+        """
+        wanted = target if target is not None else next(iter(self.worth), "")
+        mine = [change for change in self.changes if change.target == wanted]
+        if not mine:
+            raise ConfigError(f"The audit is not about '{wanted}'. It is about: {', '.join(self.worth)}.")
+        return {
+            name: verdict([c for c in mine if c.modality == name]) for name in dict.fromkeys(c.modality for c in mine)
+        }
+
+    def frame(self) -> pd.DataFrame:
+        """One row per target, modality and change: `importance` with its paired 95 % interval, and the verdict."""
+        told = {target: self.verdicts(target) for target in dict.fromkeys(c.target for c in self.changes)}
+        rows = [
+            (c.target, c.modality, c.how, c.importance.metric, *span(c.importance), told[c.target][c.modality])
+            for c in self.changes
+        ]
+        columns = ["target", "modality", "change", "metric", "importance", "low", "high", "n", "events", "verdict"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def control_frame(self) -> pd.DataFrame:
+        """One row per target and negative control: the metric reached, and the verdict on the noise."""
+        rows = [(c.target, c.name, c.worth.metric, *span(c.worth), c.verdict or "") for c in self.controls]
+        columns = ["target", "control", "metric", "estimate", "low", "high", "n", "events", "verdict on the noise"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def __str__(self) -> str:
+        parts = [line for target, found in self.worth.items() for line in self._about(target, found)]
+        if self.controls:
+            parts += ["Negative controls, trained anew where there is nothing to find", written(self.control_frame())]
+        return "\n".join(parts)
+
+    def _about(self, target: str, found: Outcome) -> Iterator[str]:
+        title = METRICS[found.metric].title
+        said = (
+            f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})" if isinstance(found, Estimate) else found.reason
+        )
+        yield f"{target}: {title} {said}, {found.n} patients"
+        yield from (f"  {name}: {said}" for name, said in self.verdicts(target).items())
+        frame = self.frame()
+        shown = frame[frame["target"] == target].drop(columns=["target", "metric", "n", "events", "verdict"])
+        yield "Importance: how much worse the metric gets (paired 95 % interval)"
+        yield written(shown) + "\n"
+
+
+def modality_audit(
+    model: Predictor,
+    cohort: Cohort,
+    *,
+    permutations: int = 10,
+    controls: bool = False,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> ModalityAudit:
+    """Ask a fitted model about held-out patients again with each modality made to tell nothing, in four ways.
+
+    Permuted among those who have it, `permutations` times, the mean of which counts (Breiman 2001); dropped, as if
+    nobody had it; the same for all (`mean_filled`); and its exact Shapley value over all 2^M subsets of modalities
+    (Shapley 1953), the worth of a subset being the metric from it alone. Of dropping, the model's way with missing
+    modalities is a part; of permuting it is not, but patients are made who may not exist.
+
+    `controls` trains the model anew, on the patients it was trained on, with shuffled labels, and with each modality
+    replaced by noise, here and there handed on at random from patient to patient. The first should reach no more
+    than chance, and no noise should be called used.
+
+    Raises `ConfigError` for fewer than one permutation, or `controls` of a model that does not know its training
+    patients, else as `Coalitions.of` and `score`.
+    """
+    if permutations < 1:
+        raise ConfigError(f"permutations={permutations}. Give at least 1.")
+    asked = [name for name, modality in cohort.modalities.items() if modality.present.any()]
+    judged = Judge(cohort, permutations, replicates, seed)
+    worth, changes = judged.of(model, asked, HOW)
+    found = tuple(judged.controls(model, asked)) if controls else ()
+    return ModalityAudit(worth, changes, found)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The patients of an audit, and how often they are shuffled and resampled."""
+
+    cohort: Cohort
+    permutations: int
+    replicates: int
+    seed: int
+
+    def of(
+        self, model: Predictor, asked: Sequence[str], how: Sequence[How]
+    ) -> tuple[dict[str, Outcome], tuple[Change, ...]]:
+        """The metric of every target, and what becomes of it when each of some modalities is changed."""
+        coalitions = Coalitions.of(model, self.cohort)
+        again = {name: self.substituted(model, name, how) for name in asked}
+        worth, changes = {}, []
+        for target in (t for t in coalitions.predictions if t in self.cohort.targets):
+            said = [coalitions.said(target, c) for c in range(1 << len(coalitions.modalities))]
+            rows = [(name, kind) for name in asked for kind in how]
+            rivals, weights = lined_up(coalitions, said, target, rows, again)
+            first, *found = self.contrasted(rivals, weights, self.cohort.targets[target])
+            worth[target] = first
+            changes += [Change(target, *row, outcome) for row, outcome in zip(rows, found, strict=True)]
+        return worth, tuple(changes)
+
+    def substituted(self, model: Predictor, name: str, how: Sequence[How]) -> dict[How, list[dict[str, Prediction]]]:
+        """What the model says with one modality permuted, several times, and mean-filled."""
+        seeds = np.random.SeedSequence(self.seed).generate_state(self.permutations)
+        cohorts: dict[How, list[Cohort]] = {"permuted": [shuffled(self.cohort, name, int(seed)) for seed in seeds]}
+        if "mean-filled" in how:
+            cohorts["mean-filled"] = [mean_filled(self.cohort, name)]
+        return {kind: [dict(model.predict(cohort)) for cohort in some] for kind, some in cohorts.items()}
+
+    def contrasted(
+        self, rivals: Sequence[Prediction], weights: npt.NDArray[Any], truth: TargetValues
+    ) -> tuple[Outcome, ...]:
+        """Weighted sums of the rivals' metrics; all but the first such that higher means more important."""
+        metric = primary_metric(truth)
+        sign = np.where(np.arange(len(weights)) > 0, 1 if METRICS[metric].higher_is_better else -1, 1)
+        parts = [[(said.of(self.cohort.ids), truth)] for said in rivals]
+        return contrasts(parts, weights * sign[:, None], metric, replicates=self.replicates, seed=self.seed)
+
+    def controls(self, model: Any, asked: Sequence[str]) -> Iterator[Control]:
+        """Train anew where there is nothing to find."""
+        train = getattr(model, "cohort_", None)
+        if train is None:
+            raise ConfigError(
+                "Negative controls train the model anew, but it does not know its training patients (a loaded model "
+                "does not). Audit it where it was trained, or without controls."
+            )
+        order = np.random.default_rng(self.seed).permutation(len(train))
+        blind = clone(model).fit(
+            replace(train, targets={name: values[order] for name, values in train.targets.items()})
+        )
+        yield from (Control(target, SHUFFLED, worth, None) for target, worth in self.of(blind, [], ())[0].items())
+        for name in (n for n in asked if n in train.modalities):
+            noisy = replace(self, cohort=shuffled(self.cohort, name, self.seed))
+            worth, changes = noisy.of(
+                clone(model).fit(shuffled(train, name, self.seed + 1)), [name], ("permuted", "dropped")
+            )
+            for target, reached in worth.items():
+                mine = [change for change in changes if change.target == target]
+                yield Control(target, f"{name} replaced by noise", reached, verdict(mine))
+
+
+def lined_up(
+    coalitions: Coalitions,
+    said: Sequence[Prediction],
+    target: str,
+    rows: Sequence[tuple[str, How]],
+    again: dict[str, dict[How, list[dict[str, Prediction]]]],
+) -> tuple[list[Prediction], npt.NDArray[np.float64]]:
+    """All predictions to judge, those from coalitions first, and the weights of their metrics in every row.
+
+    Row 0 is the metric itself; the others are what the metric loses by a change.
+    """
+    rivals, weights = list(said), [one(len(said) - 1, len(said))]
+    shapley = shapley_weights(len(coalitions.modalities))
+    for name, how in rows:
+        at = coalitions.modalities.index(name)
+        if how == "Shapley value":
+            weights.append(shapley[at])
+            continue
+        if how == "dropped":
+            weights.append(weights[0] - one(len(said) - 1 - (1 << at), len(said)))
+            continue
+        extra = [found[target] for found in again[name][how]]
+        gap = np.concatenate([weights[0], np.zeros(len(rivals) - len(said)), np.full(len(extra), -1 / len(extra))])
+        rivals += extra
+        weights.append(gap)
+    return rivals, np.stack([np.pad(row, (0, len(rivals) - len(row))) for row in weights])
+
+
+def one(at: int, size: int) -> npt.NDArray[np.float64]:
+    """Zeros with a one."""
+    return np.asarray(np.eye(size)[at])
+
+
+def verdict(changes: Sequence[Change]) -> Verdict:
+    """What permuting and dropping one modality say about one target."""
+    found = {c.how: c.importance for c in changes if isinstance(c.importance, Estimate)}
+    dropped, permuted = found.get("dropped"), found.get("permuted")
+    if dropped is not None and dropped.high < 0:
+        return "harms"
+    return "used" if permuted is not None and permuted.low > 0 else "not shown to help"
+
+
+def span(found: Outcome) -> tuple[float | None, float | None, float | None, int, int | None]:
+    """Value, interval, patients, events."""
+    if isinstance(found, Estimate):
+        return found.value, found.low, found.high, found.n, found.events
+    return None, None, None, found.n, found.events
+
+
+def written(frame: pd.DataFrame) -> str:
+    """A table for people."""
+    return frame.to_string(index=False, float_format="{:.3f}".format, na_rep="\u2013")
