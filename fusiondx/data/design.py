@@ -130,5 +130,7 @@ class Design(Spec):
             name: Table(numeric=tuple(f"{name}_{j}" for j in range(planted.columns)))
             for name, planted in self.modalities.items()
         }
-        asked = {"outcome": target}
-        return Cohort.from_frame(table, modalities=tables, targets=asked, site="site", title="SIMULATED: by design")
+        where = "site" if self.sites > 1 else None
+        return Cohort.from_frame(
+            table, modalities=tables, targets={"outcome": target}, site=where, title="SIMULATED: by design"
+        )

@@ -72,7 +72,7 @@ def test_sites_shift_columns_and_outcomes() -> None:
     assert np.std([column(cohort, "a_3")[who].mean() for who in groups]) > 1
     assert np.ptp([cohort.targets["outcome"].fields["label"][who].mean() for who in groups]) > 0.3
     one = fdx.Design({"a": fdx.Planted()}).draw(50)
-    assert set(one.site) == {"site 0"}
+    assert one.site is None
 
 
 def test_modalities_go_missing_as_asked_and_the_same_seed_gives_the_same_cohort() -> None:
