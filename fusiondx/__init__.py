@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fusiondx.auditing import AuditReport as AuditReport
     from fusiondx.auditing import audit as audit
-    from fusiondx.modality_use import ModalityAudit as ModalityAudit
-    from fusiondx.modality_use import modality_audit as modality_audit
     from fusiondx.coalitions import Coalitions as Coalitions
     from fusiondx.core.targets import Classes as Classes
     from fusiondx.core.targets import CompetingRisks as CompetingRisks
@@ -75,6 +73,8 @@ if TYPE_CHECKING:
     from fusiondx.heads import Ordinal as Ordinal
     from fusiondx.heads import Piecewise as Piecewise
     from fusiondx.heads import Regression as Regression
+    from fusiondx.modality_use import ModalityAudit as ModalityAudit
+    from fusiondx.modality_use import modality_audit as modality_audit
     from fusiondx.model import FusionModel as FusionModel
     from fusiondx.reporting.report import Report as Report
     from fusiondx.stacking.stack import Stack as Stack

@@ -78,9 +78,9 @@ def power(
 
     A study draws `patients` and cross-validates `model` (left out: `SideBySide`, which takes a fraction of a second),
     with all modalities and with each alone, where patients who lack it get its answer to nothing; folds mix sites. The
-    gain is shown where the paired 95 % interval of the difference to the best single modality lies above zero; a modality is used
-    where that of permuting it lies above zero, as in `modality_audit`. A study in which a fold cannot be learnt from
-    shows nothing.
+    gain is shown where the paired 95 % interval of the difference to the best single modality lies above zero; a
+    modality is used where that of permuting it lies above zero, as in `modality_audit`. A study in which a fold cannot
+    be learnt from shows nothing.
 
     Raises `ConfigError` for fewer than two modalities, no simulations, or fewer patients than folds.
     """
