@@ -15,7 +15,7 @@ from fusiondx.data.missingness import MCAR, Mechanism, ampute, present
 from fusiondx.errors import ConfigError
 from fusiondx.evaluation.estimate import Estimate, Outcome
 from fusiondx.evaluation.metrics import primary_metric
-from fusiondx.evaluation.score import Part, contrasts
+from fusiondx.evaluation.score import Part, contrasts, difference, score
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
 NOTHING = "nothing"
@@ -105,7 +105,9 @@ def by_pattern(found: Coalitions, target: str, truth: TargetValues, replicates: 
     for pattern in sorted(range(1, 1 << len(found.modalities)), key=lambda c: (-c.bit_count(), c)):
         those = replace(truth, known=truth.known & (found.has & pattern == pattern))
         masked, whole = ([(found.said(target, c), those)] for c in (pattern, found.has))
-        outcome, change = contrasts([masked, whole], [[1, 0], [1, -1]], metric, replicates=replicates, seed=seed)
+        judged = score(masked, replicates=replicates, seed=seed)
+        outcome = next(one for one in judged if one.metric == metric)  # as every report has it
+        change = difference(masked, whole, metric, replicates=replicates, seed=seed)
         yield Row(target, "+".join(found.names(pattern)), outcome, change=change)
 
 

@@ -1,6 +1,7 @@
 """Does an audit name the modality that tells nothing, and those that do? Cohorts whose truth is planted.
 
-Of seeds 0 to 99 the slow test below counts how often it does; see docs/missing.md.
+Of seeds 0 to 99 the slow test below counts how often it does. The dead modality was called used in 2, the live ones in
+all 100 (docs/missing.md).
 """
 
 from __future__ import annotations
