@@ -77,9 +77,9 @@ if TYPE_CHECKING:
     from fusiondx.modality_use import modality_audit as modality_audit
     from fusiondx.model import FusionModel as FusionModel
     from fusiondx.reporting.report import Report as Report
-    from fusiondx.stacking.stack import Stack as Stack
     from fusiondx.sample_size import Power as Power
     from fusiondx.sample_size import power as power
+    from fusiondx.stacking.stack import Stack as Stack
     from fusiondx.training import Training as Training
     from fusiondx.validation import cross_validate as cross_validate
     from fusiondx.validation import evaluate as evaluate
