@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 
 from fusiondx.admission import prepare
-from fusiondx.baselines import design as columns
+from fusiondx.classical.view import design as columns
 from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.cohort import Cohort
