@@ -35,6 +35,7 @@ EXPERIMENTS := glioma/survival glioma/idh1 glioma/segmentation nsclc_ct/survival
 	derm7pt/melanoma $(ENCODERS)
 
 experiments: $(addprefix runs/,$(EXPERIMENTS)) runs/derm7pt/bags
+	$(BIN)/python configs/results.py runs
 
 runs/%: configs/%.yaml $(VENV)/installed
 	$(BIN)/fusiondx run $< --data $(FUSIONDX_DATA)/$(firstword $(subst /, ,$*)) --out $@ --overwrite
@@ -55,6 +56,7 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/inference_throughput.py
 	$(BIN)/python benchmarks/image_cache.py
 	$(BIN)/python benchmarks/embed_once.py
+	$(BIN)/python benchmarks/parallel_folds.py
 
 clean:
 	rm -rf $(VENV) demo runs build *.egg-info

@@ -15,6 +15,8 @@ from fusiondx.errors import FusionDxError, FusionDxWarning
 
 app = typer.Typer(
     help="Multimodal tumour diagnosis and prognosis: train, judge and reuse models that read images, tables and omics.",
+    epilog="Exit codes: 0 done; 2 a mistake in files or arguments, told in one message; 3 reproduce found a "
+    "difference; 130 interrupted; 1 a defect of fusiondx, with its traceback.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # its tracebacks show local variables, and those hold patients' values
@@ -24,6 +26,7 @@ Out = Annotated[Path, typer.Option(help="Run folder to write; it appears when al
 Data = Annotated[Path | None, typer.Option(help="Folder with the data files; left out: beside the cohort.yaml.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished run folder.")]
 Set = Annotated[list[str] | None, typer.Option(help="Change a setting: model.training.epochs=3.")]
+Jobs = Annotated[int | None, typer.Option(help="Fits that run at a time; the same as --set jobs=N.", min=1)]
 Run = Annotated[Path, typer.Argument(help="A finished run folder.", show_default=False)]
 
 
@@ -40,6 +43,19 @@ def demo(
         report = demonstrate(out, patients, overwrite, progress=note)
         print(report, gains(report), sep="\n\n")
         note(f"Report: {out / 'report.html'}")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder with the tables and images.", show_default=False)],
+    target: Annotated[list[str] | None, typer.Option(help="A column to predict; left out: found by its name.")] = None,
+) -> None:
+    """Look at a folder of tables and images, and write a commented cohort.yaml and experiment.yaml into it."""
+    with spoken():
+        from fusiondx.experiment.starting import start
+
+        written = start(folder, target or ())
+        note(f"Wrote {' and '.join(map(str, written))}. Read them, then: fusiondx check {written[-1]}")
 
 
 @app.command()
@@ -71,13 +87,14 @@ def run(
     out: Out,
     data: Data = None,
     set: Set = None,
+    jobs: Jobs = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Run an experiment and leave a run folder: settings, models, predictions, metrics, report."""
     with spoken():
         from fusiondx.experiment import running
 
-        print(running.run(experiment, data, out, set or (), overwrite, progress=note))
+        print(running.run(experiment, data, out, changes(set, jobs), overwrite, progress=note))
         note(f"Report: {out / 'report.html'}")
 
 
@@ -89,6 +106,7 @@ def compare(
     fusions: Annotated[str | None, typer.Option(help="Fusions to add, such as gated,mean.")] = None,
     first_folds: Annotated[bool, typer.Option("--first-folds", help="Judge all on the first one's patients.")] = False,
     set: Set = None,
+    jobs: Jobs = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Judge models on the same folds, with paired differences.
@@ -100,7 +118,9 @@ def compare(
         from fusiondx.experiment.standings import listing
 
         asked = None if fusions is None else [name.strip() for name in fusions.split(",")]
-        found = comparing.compare(experiments, data, out, set or (), asked, first_folds, overwrite, progress=note)
+        found = comparing.compare(
+            experiments, data, out, changes(set, jobs), asked, first_folds, overwrite, progress=note
+        )
         print(listing(found))
         note(f"Report: {out / 'report.html'}; table: {out / 'comparison.csv'}")
 
@@ -122,6 +142,18 @@ def predict(
 
 
 @app.command()
+def reproduce(run: Run, data: Data = None) -> None:
+    """Do a finished run again and say whether data, versions and numbers are the same; exit code 3 where not."""
+    with spoken():
+        from fusiondx.experiment.reproducing import reproduce
+
+        lines = reproduce(run, data, progress=note)
+        print(*lines or ["The same, bit for bit."], sep="\n")
+        if lines:
+            raise typer.Exit(3)
+
+
+@app.command()
 def report(run: Run) -> None:
     """Draw the report.html of a finished run afresh from its report.json."""
     with spoken():
@@ -130,6 +162,36 @@ def report(run: Run) -> None:
 
         folder.need_run(run)
         note(f"Report: {Report.from_json(run / folder.REPORT).to_html(run / folder.PAGE)}")
+
+
+config = typer.Typer(help="Look at the settings of cohort.yaml and experiment.yaml files.", no_args_is_help=True)
+app.add_typer(config, name="config")
+Settings = Annotated[Path, typer.Argument(help="A YAML file, or a run's resolved one.", show_default=False)]
+
+
+@config.command()
+def show(file: Settings, set: Set = None) -> None:
+    """Print all settings in force: files it extends merged, changes made, defaults spelt out."""
+    with spoken():
+        from fusiondx.experiment.file import as_yaml
+        from fusiondx.experiment.resolved import resolved
+
+        print(as_yaml(resolved(file, set or ())), end="")
+
+
+@config.command()
+def diff(
+    a: Settings,
+    b: Settings,
+    set: Annotated[list[str] | None, typer.Option(help="Change a setting of both first.")] = None,
+) -> None:
+    """Print the settings in force that differ: one line per setting."""
+    with spoken():
+        from fusiondx.experiment.resolved import differences, resolved
+
+        lines = differences(resolved(a, set or ()), resolved(b, set or ()))
+        print(*lines, sep="\n", end="\n" if lines else "")
+        note(f"{len(lines)} settings differ." if lines else "No setting differs.")
 
 
 @app.command()
@@ -143,6 +205,11 @@ def schema(
         from fusiondx.experiment.schema import schema_of
 
         print(json.dumps(schema_of(of), indent=1))
+
+
+def changes(set: list[str] | None, jobs: int | None) -> list[str]:
+    """All settings changed on the command line."""
+    return [*(set or ()), *([] if jobs is None else [f"jobs={jobs}"])]
 
 
 def note(line: str) -> None:

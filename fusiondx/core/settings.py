@@ -11,7 +11,7 @@ import pydantic
 import yaml
 from pydantic_core import ErrorDetails
 
-from fusiondx.errors import ConfigError, listed
+from fusiondx.errors import ConfigError, did_you_mean, listed
 
 T = TypeVar("T")
 Schema = dict[str, Any]
@@ -118,13 +118,18 @@ def _mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any
 StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
+def neighbours(path: Path) -> list[str]:
+    """The YAML files beside a path."""
+    return sorted(file.name for file in path.parent.glob("*.y*ml"))
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises `ConfigError` naming line and column where it is none."""
     try:
         content = path.read_text(encoding="utf-8-sig")
         loaded = StrictLoader(content).get_single_data()
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist.") from None
+        raise ConfigError(f"{path} does not exist.{did_you_mean(path.name, neighbours(path))}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path.name} is not UTF-8 text. Save it as UTF-8.") from None
     except OSError as error:

@@ -16,15 +16,16 @@ from fusiondx.data.cohort import Cohort
 from fusiondx.data.outcomes import flat
 from fusiondx.errors import ConfigError, DataError, counted, listed
 from fusiondx.experiment import folder, preflight, running, tables
-from fusiondx.experiment.file import Experiment, Model, read_experiment, written
+from fusiondx.experiment.file import Experiment, at, read_experiment, written
 from fusiondx.experiment.manifest import Clock, seeds
 from fusiondx.experiment.standings import standings
 from fusiondx.fusion import AnyFusion
 from fusiondx.reporting.report import Report
 from fusiondx.validation.contender import Contender
+from fusiondx.validation.judging import Track, note_read
 from fusiondx.validation.judging import run as fit_and_judge
 from fusiondx.validation.reports import report as reported
-from fusiondx.validation.rivals import rivals, title_of
+from fusiondx.validation.rivals import named, rivals, title_of
 
 Tell = Callable[[str], None]
 Parts = list[tuple[Cohort, Cohort]]
@@ -43,9 +44,10 @@ class Entrant:
 
     def contenders(self, several: bool) -> list[Contender]:
         """Its models, named after the file where there are `several`."""
-        models = {name: model.build() for name, model in self.experiment.settings.items()}
+        found = running.models_of(self.experiment)
         if not several:
-            return [Contender(name or title_of(model), "model", model) for name, model in models.items()]
+            return [Contender(name, "model", model) for name, model in named(found).items()]
+        models = found if isinstance(found, dict) else {"": found}
         return [Contender(": ".join(filter(None, (self.name, name))), "model", m) for name, m in models.items()]
 
 
@@ -72,18 +74,21 @@ def compare(
     with folder.staged(out, overwrite) as stage:
         clock = Clock()
         entrants = entered(experiments, data, first_folds)
-        if len(entrants) == 1 or fusions is not None:
+        if fusions or (fusions is None and len(entrants) == 1):
             entrants[0] = widened(entrants[0], fusions)
+        trackers = running.tracked(entrants[0].experiment, stage)
         for entrant in entrants:
             preflight.check(entrant.experiment, entrant.cohort)
-        report = judged(entrants, progress)
-        leave(stage, entrants, report, clock)
+        report = judged(entrants, progress, running.begun(trackers, entrants[0].experiment))
+        leave(stage, entrants, report, clock, first_folds)
+        for tracker in trackers:
+            tracker.end(report.frame())
         return report
 
 
 def entered(experiments: Mapping[Path, Experiment], data: Path | None, first_folds: bool) -> list[Entrant]:
     """The experiments with their patients, checked to be about the same ones."""
-    names = dict(zip(experiments, folder.file_names(numbered([path.stem for path in experiments])), strict=True))
+    names = dict(zip(experiments, folder.file_names(numbered([label(path) for path in experiments])), strict=True))
     entrants: list[Entrant] = []
     for path, experiment in experiments.items():
         cohort = preflight.read_patients(experiment, path, data)
@@ -91,9 +96,14 @@ def entered(experiments: Mapping[Path, Experiment], data: Path | None, first_fol
             entrants.append(Entrant(names[path], path, experiment, *of_first(entrants[0], path, cohort)))
         else:
             titled = experiment.replace(title=experiment.title or cohort.title or path.stem)
-            entrants.append(Entrant(names[path], path, titled, cohort, parted(experiment, cohort)))
+            entrants.append(Entrant(names[path], path, titled, cohort, parted(cohort, experiment)))
         refuse_other(entrants[0], entrants[-1])
     return entrants
+
+
+def label(path: Path) -> str:
+    """What an experiment is called: its file's name; the folder's, where a run wrote the file."""
+    return path.resolve().parent.name if path.name == folder.SETTINGS else path.stem
 
 
 def numbered(names: Sequence[str]) -> list[str]:
@@ -101,12 +111,11 @@ def numbered(names: Sequence[str]) -> list[str]:
     return [n if n not in names[:i] else f"{n} ({names[:i].count(n) + 1})" for i, n in enumerate(names)]
 
 
-def parted(experiment: Experiment, cohort: Cohort) -> Parts:
-    """Training and held-out patients as the experiment says."""
+def parted(cohort: Cohort, experiment: Experiment) -> Parts:
+    """Training and held-out patients, as the experiment parts them."""
     if experiment.split is not None:
         return [experiment.split.of(cohort)]
-    assert experiment.folds is not None  # a split or folds: the settings see to it
-    return [(cohort[train], cohort[test]) for train, test in experiment.folds.of(cohort)]
+    return [(cohort[train], cohort[test]) for train, test in experiment.parts(cohort)]
 
 
 def of_first(first: Entrant, path: Path, cohort: Cohort) -> tuple[Cohort, Parts]:
@@ -145,28 +154,33 @@ def widened(entrant: Entrant, fusions: Sequence[str] | None) -> Entrant:
         if fusions is not None:
             raise ConfigError(f"--fusions: {entrant.path.name} has a single modality: there is nothing to fuse.")
         return entrant
+    if entrant.experiment.sweep is not None:
+        raise ConfigError(f"{entrant.path.name}: a sweep is not widened to other fusions. Compare it with other files.")
     first = next(iter(entrant.experiment.settings.values()))
     own = {name or title_of(first.build()): m for name, m in entrant.experiment.settings.items()}
     models = dict(own)
     for name in fusions if fusions is not None else choices.kinds(AnyFusion):
-        other: Model = first.replace(fusion=choices.fusion(name, "--fusions"))
+        bare = first.replace(encoders={}, heads={}) if name == "stacking" else first  # a stack chooses them itself
+        other = at(bare, {"model.fusion": name}, "--fusions")
         # one with other settings may already be called so
         if other not in own.values():
             models[f"fusion ({name})" if f"fusion ({name})" not in own else f"fusion ({name}, defaults)"] = other
-    return replace(entrant, experiment=entrant.experiment.replace(model=None, models=models))
+    return replace(entrant, experiment=entrant.experiment.replace(model=None, models=models, seeds=()))
 
 
-def judged(entrants: Sequence[Entrant], progress: Tell | None) -> Report:
+def judged(entrants: Sequence[Entrant], progress: Tell | None, track: Track | None = None) -> Report:
     """Train and judge everybody, each once; one report about all."""
     first, several = entrants[0], len(entrants) > 1
     teams = [entrant.contenders(several) for entrant in entrants]
     models = [contender for team in teams for contender in team]
-    settings = first.experiment.evaluation
-    others = rivals(models[0].estimator, first.cohort) if settings.baselines else []
+    settings, jobs = first.experiment.evaluation, first.experiment.jobs
+    plain = next(iter(first.experiment.settings.values())).build()
+    others = rivals(plain, first.cohort) if settings.baselines else []
     teams[0] = [*teams[0], *others]
-    notes = []
+    # of folds everybody is held out in turn: there is no test set whose reads could be counted
+    notes = note_read(first.parts[0][1]) if first.experiment.split is not None else []
     for entrant, team in zip(entrants, teams, strict=True):
-        notes += fit_and_judge(team, entrant.parts, progress)
+        notes += fit_and_judge(team, entrant.parts, progress, jobs=jobs, track=track)
     everyone = [*models, *others]
     versus = [models[0], *others]
     pairs = [(model, other) for model in models for other in versus if other is not model]
@@ -175,18 +189,22 @@ def judged(entrants: Sequence[Entrant], progress: Tell | None) -> Report:
     return reported(everyone, first.cohort, notes, settings.replicates, settings.seed, title, held_out, pairs=pairs)
 
 
-def leave(stage: Path, entrants: Sequence[Entrant], report: Report, clock: Clock) -> None:
+def leave(stage: Path, entrants: Sequence[Entrant], report: Report, clock: Clock, first_folds: bool) -> None:
     """Write all that a comparison leaves; no model is kept."""
     experiments: dict[str, Any] = {}
     for entrant in entrants:
         place = stage / folder.EXPERIMENTS / entrant.name
         place.mkdir(parents=True)
         shutil.copyfile(entrant.path.parent / entrant.experiment.cohort, place / folder.COHORT)
-        resolved = entrant.experiment.replace(cohort=folder.COHORT)
+        resolved = running.keep_split(entrant.experiment, place).replace(cohort=folder.COHORT)
         (place / folder.SETTINGS).write_text(written(resolved), encoding="utf-8")
         about = {"cohort_fingerprint": entrant.cohort.fingerprint, "seeds": seeds(resolved)}
         experiments[entrant.name] = {"folder": str(place.relative_to(stage)), **about}
-    manifest = clock.manifest(entrants[0].experiment, entrants[0].cohort, models={}) | {"experiments": experiments}
+    first = entrants[0]
+    parts = first.experiment.parts(first.cohort)
+    parts.save(stage / folder.SPLIT)
+    manifest = clock.manifest(first.experiment, first.cohort, {}, parts, first.path.parent)
+    manifest |= {"experiments": experiments, "first_folds": first_folds}
     running.write(replace(report, manifest={**report.manifest, **running.summary(manifest)}), stage)
     tables.write_csv(standings(report), stage / folder.COMPARISON)
     (stage / folder.MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pandas as pd
 import yaml
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, TypeAdapter, model_validator
 from pydantic_core import CoreSchema
 
 from fusiondx import choices
-from fusiondx.core.settings import parse, read_yaml
+from fusiondx.core.settings import parse
 from fusiondx.core.spec import Spec, spec
+from fusiondx.data import folds as drawn
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.cohort_file import CohortFile
 from fusiondx.data.splits import Fold
 from fusiondx.encoders import AnyEncoder, Backbone
-from fusiondx.experiment.overrides import overridden
+from fusiondx.experiment.layers import layered
+from fusiondx.experiment.overrides import overridden, put
+from fusiondx.experiment.sweep import Sweep
+from fusiondx.experiment.tracking import AnyTracker
 from fusiondx.fusion import AnyFusion, Gated
 from fusiondx.heads import AnyHead
 from fusiondx.model import FusionModel
@@ -186,10 +191,13 @@ class Experiment(Spec):
 
     `require` keeps only patients who have these modalities or known targets; `modalities` and `targets` are the ones
     to use, all where left out. Patients are parted by `split` or by `folds`; the model is `model`, or several by name
-    under `models`.
+    under `models`, each once per seed in `seeds` where there are such; `jobs` of their fits run at a time. A `sweep`
+    tunes `model`. `tracking` tells others of every fit. `extends` names another such file to build on; see
+    `fusiondx.experiment.layers`.
     """
 
     cohort: str = Field(min_length=1)
+    extends: Annotated[str | None, Omissible()] = None
     title: str = ""
     require: tuple[str, ...] = ()
     modalities: Annotated[tuple[str, ...] | None, Omissible()] = None
@@ -198,14 +206,20 @@ class Experiment(Spec):
     folds: Annotated[Folds | None, Omissible()] = None
     model: Annotated[Model | None, Omissible()] = None
     models: Mapping[str, Model] = Field(default_factory=dict)
+    sweep: Annotated[Sweep | None, Omissible()] = None
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     evaluation: Evaluation = Evaluation()
+    jobs: int = Field(default=1, ge=1)
+    tracking: tuple[AnyTracker, ...] = ()
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Experiment:
         if (self.split is None) == (self.folds is None):
             raise ValueError("give exactly one of 'split' and 'folds'")
         if self.model is not None and self.models:
-            raise ValueError("give 'model' or 'models', not both")
+            raise ValueError("give 'model' or 'models', not both; of several, set models.NAME.…")
+        if self.sweep is not None and (self.models or self.seeds):
+            raise ValueError("a sweep tunes 'model': leave 'models' and 'seeds' out")
         for selection in (self.modalities, self.targets):
             if selection == ():
                 raise ValueError("'modalities' and 'targets' name at least one each; leave them out to use all")
@@ -214,17 +228,44 @@ class Experiment(Spec):
     @property
     def settings(self) -> Mapping[str, Model]:
         """The models' settings by name; a single one has none."""
-        return self.models or {"": self.model or Model()}
+        models = self.models or {"": self.model or Model()}
+        if not self.seeds:
+            return models
+        each = [(name, model, seed) for name, model in models.items() for seed in self.seeds]
+        return {f"{name}, seed {seed}".removeprefix(", "): model.replace(seed=seed) for name, model, seed in each}
+
+    @property
+    def group(self) -> str | None:
+        """What groups stay together when patients are parted."""
+        parting = self.split or self.folds
+        return None if parting is None else parting.group
 
     def build(self) -> FusionModel | Stack | dict[str, FusionModel | Stack]:
         """The model, or the models by name; not fitted."""
-        if self.models:
-            return {name: model.build() for name, model in self.models.items()}
-        return (self.model or Model()).build()
+        if list(self.settings) == [""]:
+            return self.settings[""].build()
+        return {name: model.build() for name, model in self.settings.items()}
+
+    def parts(self, cohort: Cohort) -> drawn.Folds:
+        """Who trains and who is held out, fold by fold; a split is one fold."""
+        if self.split is None:
+            found = (self.folds or Folds()).of(cohort)
+            return found if isinstance(found, drawn.Folds) else drawn.Folds(cohort.ids, tuple(found), {})
+        sides = [pd.Index(cohort.ids).get_indexer(pd.Index(side.ids)) for side in self.split.of(cohort)]
+        return drawn.Folds(cohort.ids, ((sides[0], sides[1]),), plain(Split, self.split))
 
     def patients(self, cohort: Cohort) -> Cohort:
         """The part of a cohort that the experiment is about."""
         return cohort.having(self.require).select(self.modalities, self.targets)
+
+
+def at(model: Model, point: Mapping[str, Any], where: str = "sweep.over") -> Model:
+    """The model with the settings of a sweep's point. Raises `ConfigError` where they make no sense."""
+    whole = {"cohort": "cohort.yaml", "folds": {}, "model": plain(Model, model)}
+    for path, value in sorted(point.items(), key=lambda item: not item[0].endswith(".kind")):
+        put(whole, path.split("."), value, f"{where}.{path}")
+    tried: Experiment = parse(Experiment, whole, where)
+    return tried.model or model
 
 
 def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -233,7 +274,7 @@ def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     Raises `ConfigError` with the place and the nearest valid name; a mistake in an override is told from one in the
     file.
     """
-    written = read_yaml(path)
+    written = layered(path)
     experiment: Experiment = parse(Experiment, written, path.name)
     if overrides:
         experiment = parse(Experiment, overridden(written, overrides), "--set")
@@ -257,5 +298,23 @@ def is_experiment(settings: Mapping[str, Any]) -> bool:
 
 def written(experiment: Experiment) -> str:
     """The experiment as YAML with every default spelt out."""
-    settings = TypeAdapter(Experiment).dump_python(experiment, mode="json")
-    return yaml.safe_dump({k: v for k, v in settings.items() if v is not None}, sort_keys=False, allow_unicode=True)
+    return as_yaml(plain(Experiment, experiment))
+
+
+def plain(kind: Any, settings: Any) -> dict[str, Any]:
+    """Settings as plain values, as YAML writes them; what is not set is left out."""
+    values: dict[str, Any] = TypeAdapter(kind).dump_python(settings, mode="json")
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting with its dotted path; lists are whole."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def as_yaml(settings: dict[str, Any]) -> str:
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)

@@ -19,10 +19,10 @@ FORMAT = 1
 MANIFEST, SETTINGS, COHORT = "manifest.json", "experiment.resolved.yaml", "cohort.yaml"
 HISTORY, METRICS, REPORT, PAGE = "history.csv", "metrics.csv", "report.json", "report.html"
 PREDICTIONS, MODEL, DATA, SPLIT = "predictions", "model", "data", "split.json"
-COMPARISON, EXPERIMENTS = "comparison.csv", "experiments"
+COMPARISON, EXPERIMENTS, TRIALS, EVENTS = "comparison.csv", "experiments", "trials.csv", "events.jsonl"
 OURS = {
     *(MANIFEST, SETTINGS, COHORT, HISTORY, METRICS, REPORT, PAGE),
-    *(PREDICTIONS, MODEL, DATA, SPLIT, COMPARISON, EXPERIMENTS),
+    *(PREDICTIONS, MODEL, DATA, SPLIT, COMPARISON, EXPERIMENTS, TRIALS, EVENTS),
 }
 
 

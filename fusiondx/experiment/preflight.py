@@ -9,7 +9,7 @@ from fusiondx.admission import check_learnable, check_reads, reading, refuse_unk
 from fusiondx.data.cohort import Cohort
 from fusiondx.encoders import Backbone
 from fusiondx.errors import ConfigError, DataError
-from fusiondx.experiment.file import Experiment, Model
+from fusiondx.experiment.file import Experiment, Model, at
 
 """What an encoder reads of a modality, where that is not called as its kind."""
 
@@ -26,6 +26,11 @@ def check(experiment: Experiment, cohort: Cohort) -> None:
     """
     for name, model in experiment.settings.items():
         check_model(model, cohort, f"models.{name}" if name else "model")
+    if experiment.sweep is not None:
+        target = experiment.sweep.target
+        refuse_unknown("sweep.target", {target: None} if target else {}, "target", list(cohort.targets))
+        for point in experiment.sweep.samples():
+            check_model(at(experiment.settings[""], point), cohort, "sweep.over: model")
     for train in training_parts(experiment, cohort):
         check_learnable(train)
     check_images(cohort)

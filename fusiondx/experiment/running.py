@@ -12,10 +12,15 @@ from typing import Any
 from fusiondx.data.cohort import Cohort
 from fusiondx.errors import listed
 from fusiondx.experiment import folder, preflight, tables
-from fusiondx.experiment.file import Experiment, read_experiment, written
+from fusiondx.experiment.file import Experiment, flat, plain, read_experiment, written
 from fusiondx.experiment.manifest import Clock
+from fusiondx.experiment.tracking import Fit, JsonLines, Tracker, epochs_of
+from fusiondx.experiment.tuning import Tuned
+from fusiondx.parallel import each
 from fusiondx.reporting.report import Report
 from fusiondx.validation import cross_validate, named, train_test
+from fusiondx.validation.contender import Contender
+from fusiondx.validation.judging import Track
 
 Tell = Callable[[str], None]
 
@@ -43,13 +48,19 @@ def fill(stage: Path, experiment: Experiment, path: Path, data: Path | None, pro
     clock = Clock()
     cohort = preflight.read_patients(experiment, path, data)
     experiment = experiment.replace(title=experiment.title or cohort.title or path.stem)
+    trackers = tracked(experiment, stage)
     preflight.check(experiment, cohort)
+    parts = experiment.parts(cohort)
     shutil.copyfile(path.parent / experiment.cohort, stage / folder.COHORT)
     settings = written(keep_split(experiment, stage).replace(cohort=folder.COHORT))
     (stage / folder.SETTINGS).write_text(settings, encoding="utf-8")
-    report, models = judged(experiment, cohort, progress)
-    places = save(models, stage / folder.MODEL, several=bool(experiment.models))
-    manifest = clock.manifest(experiment, cohort, places)
+    if not (stage / folder.SPLIT).exists():
+        parts.save(stage / folder.SPLIT)
+    report, models = judged(experiment, cohort, progress, begun(trackers, experiment))
+    places = save(models, stage / folder.MODEL, several=len(models) > 1)
+    manifest = clock.manifest(experiment, cohort, places, parts, path.parent)
+    for tracker in trackers:
+        tracker.end(report.frame())
     report = replace(report, manifest={**report.manifest, **summary(manifest)})
     write(report, stage)
     # last: a folder with a manifest is a finished run
@@ -71,7 +82,28 @@ def parted_by(experiment: Experiment) -> str:
     return "folds" if experiment.split is None else "split"
 
 
-def judged(experiment: Experiment, cohort: Cohort, progress: Tell | None) -> tuple[Report, Mapping[str, Any]]:
+def tracked(experiment: Experiment, stage: Path) -> list[Tracker]:
+    """Everybody who is to be told of the fits."""
+    return [JsonLines(stage / folder.EVENTS), *(settings.build() for settings in experiment.tracking)]
+
+
+def begun(trackers: Sequence[Tracker], experiment: Experiment) -> Track:
+    """Tell the trackers that it begins; returns a way to tell them of a fit."""
+    settings = dict(flat(plain(Experiment, experiment)))
+    for tracker in trackers:
+        tracker.begin(experiment.title, settings)
+
+    def tell(achieved: Contender, fold: int) -> None:
+        epochs = tuple(epochs_of(achieved.histories))
+        for tracker in trackers:
+            tracker.fit(Fit(achieved.name, fold, achieved.seconds, achieved.parameters, epochs))
+
+    return tell
+
+
+def judged(
+    experiment: Experiment, cohort: Cohort, progress: Tell | None = None, track: Track | None = None
+) -> tuple[Report, Mapping[str, Any]]:
     """The verdict on held-out patients, and the models to keep.
 
     Of a split, those that were judged; of folds, the same settings fitted on all patients.
@@ -82,17 +114,36 @@ def judged(experiment: Experiment, cohort: Cohort, progress: Tell | None) -> tup
         "seed": experiment.evaluation.seed,
         "title": experiment.title,
         "progress": progress,
+        "jobs": experiment.jobs,
+        "track": track,
     }
     if experiment.split is not None:
-        return train_test(experiment.build(), *experiment.split.of(cohort), **judge)
+        return train_test(models_of(experiment), *experiment.split.of(cohort), **judge)
     assert experiment.folds is not None  # a split or folds: the settings see to it
-    report = cross_validate(experiment.build(), cohort, experiment.folds.of(cohort), **judge)
-    models = named(experiment.build())
-    for name, model in models.items():
-        model.fit(cohort)
+    report = cross_validate(models_of(experiment), cohort, experiment.folds.of(cohort), **judge)
+    models = named(models_of(experiment))
+    fits = each(fitted, [(model, cohort) for model in models.values()], experiment.jobs)
+    for name, model in zip(models, fits, strict=True):
+        models[name] = model
         if progress:
             progress(f"{name}: fitted on all {len(cohort)} patients, to be kept")
     return report, models
+
+
+def models_of(experiment: Experiment) -> Any:
+    """What is judged: the model or the models; of a sweep, the model as tuned and as written."""
+    if experiment.sweep is None:
+        return experiment.build()
+    model = experiment.settings[""]
+    return {
+        "tuned": Tuned(model, experiment.sweep, experiment.group, experiment.jobs),
+        "as written": model.build(),
+    }
+
+
+def fitted(model: Any, cohort: Cohort) -> Any:
+    """The model, trained."""
+    return model.fit(cohort)
 
 
 def save(models: Mapping[str, Any], place: Path, several: bool) -> dict[str, str]:
@@ -112,7 +163,9 @@ def write(report: Report, stage: Path) -> None:
     for name, file in folder.file_names(found).items():
         tables.write_csv(tables.predictions(found[name].parts), stage / folder.PREDICTIONS / f"{file}.csv")
     tables.write_csv(report.frame(), stage / folder.METRICS)
-    tables.write_csv(tables.history(report), stage / folder.HISTORY)
+    tables.write_csv(tables.by_model(report.history), stage / folder.HISTORY)
+    if report.trials:
+        tables.write_csv(tables.by_model(report.trials), stage / folder.TRIALS)
     report.to_json(stage / folder.REPORT)
     report.to_html(stage / folder.PAGE)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.outcomes import flat
-from fusiondx.reporting.report import Part, Report
+from fusiondx.reporting.report import Part
 
 FORMULA = re.compile(r"[=+\-@\t\r]")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -51,9 +51,9 @@ def truth_columns(truth: TargetValues) -> pd.DataFrame:
     return pd.DataFrame({"time": values["time"], "event": np.where(truth.known, values["event"].astype(float), np.nan)})
 
 
-def history(report: Report) -> pd.DataFrame:
-    """Training curves of all models, one row per model, fold, member and epoch."""
-    frames = [frame.assign(model=name) for name, frame in report.history.items()]
+def by_model(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of several models, such as training curves, as one; the first column names the model."""
+    frames = [frame.assign(model=name) for name, frame in tables.items()]
     if not frames:
         return pd.DataFrame(columns=["model"])
     whole = pd.concat(frames, ignore_index=True)

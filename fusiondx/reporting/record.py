@@ -44,6 +44,7 @@ def write(report: Report) -> str:
         "differences": _frame(report.differences),
         "patterns": _frame(report.patterns),
         "history": {model: _frame(frame) for model, frame in report.history.items()},
+        "trials": {model: _frame(frame) for model, frame in report.trials.items()},
         "notes": list(report.notes),
         "manifest": dict(report.manifest),
     }
@@ -73,6 +74,7 @@ def _report(record: Record) -> Report:
         differences=_restored_frame(record["differences"]),
         patterns=_restored_frame(record["patterns"]),
         history={model: _restored_frame(frame) for model, frame in record["history"].items()},
+        trials={model: _restored_frame(frame) for model, frame in record.get("trials", {}).items()},
         notes=tuple(record["notes"]),
         manifest=record["manifest"],
     )

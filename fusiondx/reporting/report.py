@@ -59,6 +59,8 @@ class Report:
     """Which modalities patients have: one row per pattern, with counts."""
     history: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """Training curves by model: `epoch`, `train_loss`, `validation_loss`; of several, `fold` and `member` too."""
+    trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Settings tried inside the training patients, by model; one row per trial, and per `fold`."""
     notes: tuple[str, ...] = ()
     """Caveats, in words."""
     manifest: Mapping[str, str] = field(default_factory=dict)

@@ -40,6 +40,8 @@ class Contender:
     """The one modality it sees; patients without it neither train nor test it."""
     parts: dict[str, list[Part]] = field(default_factory=lambda: defaultdict(list))
     histories: list[pd.DataFrame] = field(default_factory=list)
+    trials: list[pd.DataFrame] = field(default_factory=list)
+    """Settings it tried inside its training patients, of an estimator that does."""
     seconds: float = 0.0
     parameters: int | None = None
 
@@ -49,6 +51,19 @@ class Contender:
             return cohort
         mine = cohort.select(modalities=[self.only])
         return mine[np.flatnonzero(mine.modalities[self.only].present)]
+
+    def fresh(self) -> Contender:
+        """The same, with nothing achieved yet."""
+        return Contender(self.name, self.role, self.estimator, self.only)
+
+    def absorb(self, other: Contender) -> None:
+        """Add what `other`, a fresh copy, achieved elsewhere."""
+        for target, parts in other.parts.items():
+            self.parts[target].extend(parts)
+        self.histories.extend(other.histories)
+        self.trials.extend(other.trials)
+        self.seconds += other.seconds
+        self.parameters = other.parameters
 
     def fit(self, train: Cohort) -> Any:
         """A fresh copy, trained."""
@@ -70,6 +85,8 @@ class Contender:
         self.parameters = getattr(fitted, "parameters_", None)
         if isinstance(history := getattr(fitted, "history_", None), pd.DataFrame):
             self.histories.append(history.assign(fold=fold))
+        if isinstance(trials := getattr(fitted, "trials_", None), pd.DataFrame):
+            self.trials.append(trials.assign(fold=fold))
 
     def named(self, kind: str) -> str:
         """Its name in a table about targets of this kind."""

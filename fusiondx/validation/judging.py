@@ -12,6 +12,7 @@ from fusiondx.answering import Answering
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.reads import count_read
 from fusiondx.errors import ConfigError, DataError, counted, listed
+from fusiondx.parallel import each
 from fusiondx.reporting.report import Report
 from fusiondx.validation.contender import Contender
 from fusiondx.validation.reports import report
@@ -19,6 +20,7 @@ from fusiondx.validation.rivals import field_of, named, rivals, title_of
 
 Index = npt.NDArray[np.integer[Any]]
 Tell = Callable[[str], None]
+Track = Callable[[Contender, int], None]
 
 
 def evaluate(
@@ -62,17 +64,20 @@ def cross_validate(
     seed: int = 0,
     title: str = "Cross-validation",
     progress: Tell | None = None,
+    jobs: int = 1,
+    track: Track | None = None,
 ) -> Report:
     """Train and judge one or several models on the same folds; out-of-fold predictions stay in the report's results.
 
     `folds` is a number of folds, alike in the first target and site-preserved where the cohort has enough sites, or
-    pairs of training and test index arrays as `Cohort.folds` gives.
+    pairs of training and test index arrays as `Cohort.folds` gives. `jobs` fits run at a time, each in a process of
+    its own with its share of the cores.
     """
     pairs = cohort.folds(folds, seed=seed) if isinstance(folds, int) else list(folds)
     if not pairs:
         raise ConfigError("There are no folds to validate on.")
     contenders = field_of(models, cohort, baselines)
-    notes = run(contenders, [(cohort[train], cohort[test]) for train, test in pairs], progress)
+    notes = run(contenders, [(cohort[train], cohort[test]) for train, test in pairs], progress, jobs=jobs, track=track)
     return report(contenders, cohort, notes, replicates, seed, title, f"{len(pairs)} folds")
 
 
@@ -86,12 +91,14 @@ def train_test(
     seed: int = 0,
     title: str = "Train and test",
     progress: Tell | None = None,
+    jobs: int = 1,
+    track: Track | None = None,
 ) -> tuple[Report, dict[str, Answering]]:
     """Train one or several models, judge them on held-out patients; returns the report and the fitted models."""
     refuse_overlap(train, test)
     contenders = field_of(models, train, baselines)
     fitted: dict[str, Answering] = {}
-    notes = note_read(test) + run(contenders, [(train, test)], progress, fitted)
+    notes = note_read(test) + run(contenders, [(train, test)], progress, fitted, jobs, track)
     names = named(models)
     made = report(contenders, test, notes, replicates, seed, title, "held-out patients")
     return made, {name: fitted[name] for name in names}
@@ -102,24 +109,28 @@ def run(
     splits: Sequence[tuple[Cohort, Cohort]],
     progress: Tell | None = None,
     keep: dict[str, Answering] | None = None,
+    jobs: int = 1,
+    track: Track | None = None,
 ) -> list[str]:
-    """Train and judge every contender on every split; returns notes on those that could not be trained.
+    """Train and judge every contender on every split, `jobs` at a time; returns notes on those that could not be
+    trained. `track` hears of every fit, in order: the contender with what it achieved on one split, and which.
 
     A fusion model that cannot be trained is an error; a baseline that cannot is a note.
     """
-    notes = []
+    notes, parts = [], list(enumerate(splits))
+    tasks = [(c.fresh(), *pair, number, keep is not None) for c in contenders for number, pair in parts]
+    found = each(attempt, tasks, jobs)
     for contender in contenders:
-        for number, (train, test) in enumerate(splits):
+        for number, _ in parts:
             where = f" (fold {number + 1} of {len(splits)})" if len(splits) > 1 else ""
-            try:
-                fitted = contender.fit(train)
-            except DataError as error:
-                if contender.role == "model":
-                    raise
-                notes.append(f"{contender.name} could not be trained{where}: {error}")
+            achieved, fitted, reason = next(found)
+            contender.absorb(achieved)
+            if reason:
+                notes.append(f"{contender.name} could not be trained{where}: {reason}")
                 continue
-            contender.judge(fitted, test, number)
-            if keep is not None and contender.role == "model":
+            if track:
+                track(achieved, number)
+            if keep is not None and fitted is not None:
                 keep[contender.name] = fitted
         if progress:
             progress(f"{contender.name}: {len(splits)} of {len(splits)} fitted in {contender.seconds:.0f} s")
@@ -130,6 +141,20 @@ def note_read(test: Cohort) -> list[str]:
     """Count that these patients are judged, where a split file holds them out, and say how often that makes."""
     said = count_read(test)
     return [] if said is None else [said]
+
+
+def attempt(
+    contender: Contender, train: Cohort, test: Cohort, fold: int, keep: bool
+) -> tuple[Contender, Answering | None, str]:
+    """What a fresh contender achieves on one fold, the model if asked for, and why it could not be trained, if so."""
+    try:
+        fitted = contender.fit(train)
+    except DataError as error:
+        if contender.role == "model":
+            raise
+        return contender, None, str(error)
+    contender.judge(fitted, test, fold)
+    return contender, fitted if keep and contender.role == "model" else None, ""
 
 
 def refuse_overlap(train: Cohort, test: Cohort) -> None:

@@ -42,6 +42,7 @@ def report(
         differences=pd.DataFrame(rows, columns=list(DIFFERENCES)),
         patterns=cohort.describe().patterns,
         history={c.name: pd.concat(c.histories, ignore_index=True) for c in contenders if c.histories},
+        trials={c.name: pd.concat(c.trials, ignore_index=True) for c in contenders if c.trials},
         notes=(*(["These patients are simulated."] if simulated else []), *unreadable(cohort), *notes),
         manifest={
             "cohort": cohort.title or "untitled",

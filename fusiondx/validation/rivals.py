@@ -20,7 +20,9 @@ def field_of(models: Answering | Mapping[str, Answering], cohort: Cohort, baseli
     """All contenders: the models, and with `baselines` each modality alone and a clinical regression."""
     mine = named(models)
     leads = [Contender(name, "model", model) for name, model in mine.items()]
-    return [*leads, *(rivals(next(iter(mine.values())), cohort) if baselines else [])]
+    # settings for single modalities come from a model that has such, not from one that chooses them
+    plain = next((model for model in mine.values() if isinstance(model, FusionModel)), next(iter(mine.values())))
+    return [*leads, *(rivals(plain, cohort) if baselines else [])]
 
 
 def rivals(model: Answering, cohort: Cohort) -> list[Contender]:

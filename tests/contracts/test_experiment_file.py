@@ -6,13 +6,13 @@ import pytest
 import yaml
 
 from fusiondx.core.settings import parse
-from fusiondx.encoders import SNN, Backbone
+from fusiondx.encoders import MLP, SNN, Backbone
 from fusiondx.errors import ConfigError
 from fusiondx.experiment.file import Experiment, Folds, Split, is_experiment, read_experiment, written
 from fusiondx.experiment.manifest import seeds
 from fusiondx.experiment.overrides import overridden
 from fusiondx.experiment.schema import schema_of
-from fusiondx.fusion import Concat, Gated
+from fusiondx.fusion import Concat, Gated, Mean
 from fusiondx.training import Training
 
 GOOD = """\
@@ -118,6 +118,14 @@ def test_overrides_change_values_and_whole_nodes(read):
     assert experiment.model.training == Training(epochs=5, learning_rate=1e-4)
     assert not experiment.evaluation.baselines
     assert read(GOOD, "model.fusion.kind=concat").model.fusion == Concat()
+
+
+def test_another_kind_comes_without_the_settings_of_the_old_one(read):
+    written = GOOD.replace("fusion: gated", "fusion: {kind: gated, dropout: 0.35}")
+    assert read(written, "model.fusion.kind=mean").model.fusion == Mean()
+    assert read(written, "model.fusion.kind=gated").model.fusion == Gated(dropout=0.35)
+    assert read(written, "model.fusion.dropout=0.5", "model.fusion.kind=concat").model.fusion == Concat(dropout=0.5)
+    assert read(GOOD, "model.encoders.omics.kind=mlp").model.encoders["omics"] == MLP()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from fusiondx.cli import app
 from fusiondx.data.cohort import Cohort
@@ -58,6 +59,7 @@ def test_the_demo_leaves_a_whole_run(folder):
     assert {entry.name for entry in run.iterdir()} == {
         "cohort.yaml",
         "data",
+        "events.jsonl",
         "experiment.resolved.yaml",
         "history.csv",
         "manifest.json",
@@ -66,6 +68,7 @@ def test_the_demo_leaves_a_whole_run(folder):
         "predictions",
         "report.html",
         "report.json",
+        "split.json",
     }
     assert not [entry.name for entry in folder.iterdir() if entry.name.startswith(".")]
     assert "SIMULATED" in (run / "report.html").read_text()
@@ -127,6 +130,43 @@ def test_the_resolved_settings_make_the_same_run_again(folder, quick):
     assert cli("run", quick / "experiment.resolved.yaml", "--data", folder / "data", "--out", again) == 0
     for name in ("metrics.csv", "history.csv", "experiment.resolved.yaml", "cohort.yaml"):
         assert (again / name).read_text() == (quick / name).read_text()
+
+
+def test_a_run_is_reproduced_bit_for_bit(folder, quick, capsys):
+    assert cli("reproduce", quick, "--data", folder / "data") == 0
+    assert capsys.readouterr().out == "The same, bit for bit.\n"
+
+
+def test_what_differs_from_a_run_is_named(folder, quick, tmp_path, capsys):
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(folder / "data", data)
+    patients = pd.read_csv(data / "patients.csv", dtype={"patient_id": str})
+    patients.assign(age_years=patients["age_years"] + (patients.index == 3)).to_csv(data / "patients.csv", index=False)
+    shutil.copytree(quick, run)
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["versions"]["torch"] = "0.1"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert cli("reproduce", run, "--data", data) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"data: {manifest['cohort_fingerprint'][:12]} -> ")
+    assert lines[1].startswith("version of torch: 0.1 -> ")
+    assert {line.split(":")[0] for line in lines[2:]} >= {"history.csv", "model/weights.safetensors"}
+    assert any("by " in line and "at most" in line for line in lines)
+
+
+def test_a_run_says_how_patients_were_parted_and_what_was_trained(folder, quick):
+    cohort = Cohort.read(folder / "data" / "cohort.yaml")
+    _, test = cohort.split(0.5)
+    split = json.loads((quick / "split.json").read_text())
+    manifest = json.loads((quick / "manifest.json").read_text())
+    assert split["folds"][0]["test"] == sorted(test.ids)
+    assert split["sha256"] == manifest["split_sha256"]
+    assert manifest["threads"] >= manifest["jobs"] == 1
+    assert set(manifest["git"] or {"commit": "", "changed": False}) == {"commit", "changed"}
+    events = [json.loads(line) for line in (quick / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events[:3]] == ["begin", "epoch", "fit"]
+    assert {event["event"] for event in events[3:]} == {"metric"}
+    assert events[1]["train_loss"] == pd.read_csv(quick / "history.csv")["train_loss"][0]
 
 
 def test_folds_keep_a_model_of_all_patients(folder):
@@ -195,6 +235,15 @@ def test_check_describes_and_trains_nothing(folder, file, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert "SIMULATED cohort, no patient stands behind it: 60 patients" in out
     assert "is sound" in err
+
+
+def test_settings_in_force_are_shown_and_compared(folder, quick, capsys):
+    assert cli("config", "show", folder / "quick.yaml", "--set", "model.fusion.kind=mean") == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["model"]["fusion"]["kind"], shown["model"]["training"]["batch_size"]) == ("mean", 64)
+    assert cli("config", "diff", folder / "quick.yaml", quick / "experiment.resolved.yaml") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split(":")[0] for line in lines} == {"cohort", "title"}
 
 
 @pytest.mark.parametrize("file", ["cohort", "experiment"])

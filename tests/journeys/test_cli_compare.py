@@ -105,7 +105,7 @@ def test_the_best_single_modality_is_the_one_with_the_best_estimate(widened):
 
 def test_without_a_choice_every_fusion_of_the_union_takes_part(folder, monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr(comparing, "judged", lambda entrants, _: seen.extend(entrants) or 1 / 0)
+    monkeypatch.setattr(comparing, "judged", lambda entrants, *_: seen.extend(entrants) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         compare([folder / "a.yaml"], folder, tmp_path / "out")
     kinds = [model.fusion.kind for model in seen[0].experiment.models.values()]
@@ -131,7 +131,7 @@ def test_several_experiments_are_compared_with_the_first(folder, written, tmp_pa
     ("old", "new", "message"),
     [
         ("{k: 2}", "{k: 3}", "have 2 and 3 held-out sets"),
-        ("{k: 2}", "{k: 2, seed: 1}", "differ in training set 1"),
+        ("{k: 2}", "{k: 2, group: null}", "differ in training set 1"),
         ("targets: [survival]", "targets: [diagnosis]", "have no target in common"),
         ("targets:", "require: [omics]\ntargets:", "differ in training set 1"),
     ],
@@ -170,7 +170,7 @@ def test_the_folds_of_the_first_may_serve_all(folder, written, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("a.yaml", "--fusions", "gatd"), "--fusions: unknown kind 'gatd'. Did you mean 'gated'?"),
+        (("a.yaml", "--fusions", "gatd"), "--fusions: model.fusion: unknown kind 'gatd'. Did you mean 'gated'?"),
         (("a.yaml", "--fusions", "mean", "--set", "modalities=[clinical]"), "has a single modality"),
         (("e.yaml",), "e.yaml does not exist"),
         ((), "Missing argument"),
@@ -180,6 +180,11 @@ def test_mistakes_are_told(folder, tmp_path, capsys, monkeypatch, arguments, mes
     monkeypatch.chdir(folder)
     assert cli("compare", *arguments, "--out", tmp_path / "out") == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_comparison_is_reproduced(folder, widened, capsys):
+    assert cli("reproduce", widened[0], "--data", folder) == 0
+    assert capsys.readouterr().out == "The same, bit for bit.\n"
 
 
 def test_a_comparison_keeps_no_model_and_says_so(folder, widened, capsys):

@@ -59,7 +59,17 @@ IN_FILES = [
     ("experiment.yaml", "fusion: gated", "heads: {surviva: cox}", "no target 'surviva'. Did you mean 'survival'?"),
     ("experiment.yaml", "[image]", "[mri]", "no modality or target 'mri'"),
     ("experiment.yaml", "targets: [survival]", "targets: [death]", "The cohort has no target 'death'"),
-    ("experiment.yaml", "cohort.yaml", "chort.yaml", "chort.yaml does not exist"),
+    ("experiment.yaml", "cohort.yaml", "chort.yaml", "chort.yaml does not exist. Did you mean 'cohort.yaml'?"),
+    ("experiment.yaml", "cohort:", "extends: bse.yaml\ncohort:", "extends: bse.yaml does not exist."),
+    ("experiment.yaml", "require:", "sweep: {over: {dim: [1]}}\nrequire:", "a sweep tries settings of the model"),
+    (
+        "experiment.yaml",
+        "require:",
+        "sweep: {over: {model.dmi: [1]}}\nrequire:",
+        "dmi: unknown key. Did you mean 'dim'?",
+    ),
+    ("experiment.yaml", "require:", "seeds: [-1]\nrequire:", "seeds.0: Input should be greater than or equal to 0"),
+    ("experiment.yaml", "require:", "tracking: [mlfow]\nrequire:", "unknown kind 'mlfow'. Did you mean 'mlflow'?"),
     ("experiment.yaml", "{test: 0.5}", "{test: 0.5", "experiment.yaml:5"),
     ("experiment.yaml", "{test: 0.5}", "{test: 1.5}", "give the share of patients to test on"),
     ("experiment.yaml", "{test: 0.5}", "{test: 0.5, group: hospital}", "hospital"),
@@ -97,6 +107,8 @@ def test_a_mistake_in_a_file(folder, capsys, command, file, right, wrong, messag
         (("--out", ".", "--overwrite"), "not a run folder"),
         (("--out", "patients.csv/run"), "cannot be written"),
         (("--oot", "x"), "--oot"),
+        (("--jobs", "0"), "--jobs"),
+        (("--set", "models.a.dim=3"), "give 'model' or 'models', not both"),
     ],
 )
 def test_a_mistake_in_the_arguments(folder, capsys, arguments, message):
@@ -118,6 +130,13 @@ def test_a_mistake_in_the_arguments(folder, capsys, arguments, message):
         (("demo", "--patients", "3"), "--patients"),
         (("demo", "--out", "."), "not a run folder"),
         (("runn",), "runn"),
+        (("reproduce", "nowhere"), "is not a run folder"),
+        (("init", "nowhere"), "nowhere is not a folder"),
+        (("init", "."), "cohort.yaml exists and is left as it is"),
+        (("compare", "experiment.yaml", "--out", "x", "--fusions", "gatd"), "model.fusion: unknown kind 'gatd'"),
+        (("config", "show", "experimant.yaml"), "does not exist. Did you mean 'experiment.yaml'?"),
+        (("config", "show", "experiment.yaml", "--set", "model.dim=x"), "--set: model.dim: Input should be a valid"),
+        (("config", "diff", "experiment.yaml"), "Missing argument"),
     ],
 )
 def test_a_mistake_in_the_command(folder, capsys, arguments, message):
@@ -139,6 +158,15 @@ def test_names_from_files_give_no_orders_to_the_terminal(folder, capsys):
     err = told(capsys, *RUN)
     assert "\x1b" not in err
     assert "[bold]S0" in err
+
+
+def test_help_tells_the_exit_codes(capsys):
+    with pytest.raises(SystemExit) as left:
+        app(["--help"])
+    assert not left.value.code
+    told = " ".join(capsys.readouterr().out.split())
+    assert "0 done; 2 a mistake" in told
+    assert "130 interrupted" in told
 
 
 def test_surprises_keep_their_traceback(folder, monkeypatch):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,8 @@ import yaml
 
 from fusiondx.cli import app
 from fusiondx.data.cohort import Cohort
-from fusiondx.experiment import preflight
+from fusiondx.data.synthetic import simulate
+from fusiondx.experiment import preflight, running
 from fusiondx.experiment.file import is_experiment, read_experiment
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -143,3 +145,26 @@ def test_the_tested_hospital_is_never_trained_on(name, site):
     assert set(test.site) == {site}
     assert site not in set(train.site)
     assert len(train) + len(test) == 300
+
+
+def test_the_results_table_is_written_from_reports(tmp_path):
+    spec = spec_from_file_location("results", CONFIGS / "results.py")
+    results = module_from_spec(spec)
+    spec.loader.exec_module(results)
+    place = tmp_path / "simulated" / "survival"
+    place.mkdir(parents=True)
+    experiment = Path(simulate(tmp_path / "data", patients=40, image_size=8)).with_name("experiment.yaml")
+    quick = "model: {dim: 4, training: {epochs: 1, validation: 0}}\nevaluation: {replicates: 5}\n"
+    experiment.write_text(f"cohort: cohort.yaml\nmodalities: [clinical, omics]\nsplit: {{test: 0.5}}\n{quick}")
+    report = running.run(experiment, None, place / "run")
+    report.to_json(place / "report.json")
+    page = results.rewritten(f"before\n{results.BEGIN}\n\nold\n\n{results.END}\nafter", results.table(tmp_path))
+    assert page.startswith("before\n")
+    assert page.endswith("after")
+    assert "old" not in page
+    (row,) = [line for line in page.splitlines() if line.startswith("| `simulated")]
+    lead, _single, *_ = report.about("survival")
+    assert row.startswith("| `simulated/survival` | Harrell's C-index | ")
+    assert results.outcome(lead.estimates[0]) in row
+    assert results.BEGIN in results.README.read_text()
+    assert results.END in results.README.read_text()

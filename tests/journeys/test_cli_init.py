@@ -1,0 +1,125 @@
+"""Does `init` make, of a folder of tables and images, settings that `check` accepts and that leak nothing?"""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from fusiondx.cli import app
+
+REAL = Path(os.environ.get("FUSIONDX_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+def cli(*arguments):
+    with pytest.raises(SystemExit) as left:
+        app([str(argument) for argument in arguments])
+    return left.value.code or 0
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A hospital's folder: patients, genes, photographs; and columns that must not be read."""
+    monkeypatch.setenv("FUSIONDX_CACHE", str(tmp_path / "cache"))
+    place, random, n = tmp_path / "data", np.random.default_rng(0), 60
+    (place / "photos").mkdir(parents=True)
+    ids = [f"{i:03d}" for i in range(n)]
+    label = np.where(random.random(n) < 0.4, "malignant", "benign")
+    table = pd.DataFrame({"patient_id": ids, "hospital": np.resize(["A", "B", "C", "D", "E", "F"], n)})
+    table = table.assign(
+        age=random.integers(30, 80, n),
+        sex=random.choice(["f", "m"], n),
+        diagnosis=label,
+        os_months=random.uniform(1, 60, n).round(1),
+        os_event=random.integers(0, 2, n),
+        cause_of_death=random.choice(["a", "b"], n),
+        biopsy_code=np.where(label == "malignant", 7, 3),
+        constant="x",
+        visit=[f"2020-01-{1 + i % 28:02d}/{i}" for i in range(n)],
+        fold=np.arange(n) % 5,
+        case_id=np.arange(n) + 1000,
+    )
+    table.to_csv(place / "patients.csv", index=False)
+    genes = pd.DataFrame(random.normal(size=(n, 120)), columns=[f"g{i}_rnaseq" for i in range(120)])
+    genes.assign(patient_id=ids).head(50).to_csv(place / "genes.csv.gz", index=False)
+    rows = [{"patient_id": id, "picture": f"photos/{id}.png"} for id in ids[:40]]
+    for row in rows:
+        Image.fromarray(random.integers(0, 255, (12, 12, 3), dtype=np.uint8)).save(place / row["picture"])
+    pd.DataFrame(rows + rows[:1]).to_csv(place / "pictures.csv", index=False)
+    return place
+
+
+def test_a_folder_becomes_settings_that_check_accepts(folder, capsys):
+    assert cli("init", folder) == 0
+    assert "fusiondx check" in capsys.readouterr().err
+    cohort = yaml.safe_load((folder / "cohort.yaml").read_text())
+    assert cohort["patients"] == {"file": "patients.csv", "id": "patient_id", "site": "hospital"}
+    assert cohort["modalities"] == {
+        "clinical": {"kind": "table", "numeric": ["age"], "categorical": ["sex"]},
+        "genes": {"kind": "genomics", "file": "genes.csv.gz", "columns": ["*"]},
+        "picture": {"kind": "image", "file": "pictures.csv", "path": "picture", "size": 128},
+    }
+    assert cohort["targets"] == {
+        "survival": {"kind": "survival", "time": "os_months", "event": "os_event", "unit": "months"},
+        "diagnosis": {"kind": "classes", "column": "diagnosis"},
+    }
+    said = (folder / "cohort.yaml").read_text()
+    for column in ("cause_of_death", "biopsy_code", "constant", "visit", "fold", "case_id"):
+        assert f"left out of patients.csv: {column} (" in said
+    assert cli("check", folder / "experiment.yaml") == 0
+
+
+def test_nothing_is_ever_overwritten(folder, capsys):
+    (folder / "experiment.yaml").write_text("mine")
+    assert cli("init", folder) == 2
+    assert "exists and is left as it is" in capsys.readouterr().err
+    assert (folder / "experiment.yaml").read_text() == "mine"
+    assert not (folder / "cohort.yaml").exists()
+
+
+def test_an_outcome_may_be_named(folder):
+    assert cli("init", folder, "--target", "sex") == 0
+    cohort = yaml.safe_load((folder / "cohort.yaml").read_text())
+    assert list(cohort["targets"]) == ["survival", "sex"]
+    assert "sex" not in cohort["modalities"]["clinical"].get("categorical", [])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: [f.unlink() for f in p.glob("*.csv*")], "holds no table"),
+        (lambda p: (p / "patients.csv").write_text("name,age\na,1\n"), "names each patient once"),
+        (lambda p: (p / "patients.csv").write_text("patient_id,age,side\n000,1,l\n001,2,r\n"), "looks like an outcome"),
+    ],
+)
+def test_what_cannot_be_guessed_is_told(folder, capsys, change, message):
+    (folder / "genes.csv.gz").unlink()
+    (folder / "pictures.csv").unlink()
+    change(folder)
+    assert cli("init", folder) == 2
+    assert message in capsys.readouterr().err
+    assert cli("init", folder / "nowhere") == 2
+
+
+@pytest.mark.cohorts
+@pytest.mark.parametrize(
+    ("name", "targets", "modalities"),
+    [
+        ("glioma", {"survival", "idh1_mutation"}, {"clinical", "omics", "image"}),
+        ("nsclc_ct", {"survival"}, {"clinical", "radiomics", "ct"}),
+        ("derm7pt", {"melanoma"}, {"clinical", "clinic", "derm"}),
+    ],
+)
+def test_the_public_cohorts_are_recognised(tmp_path, name, targets, modalities):
+    if not (REAL / name).is_dir():
+        pytest.skip(f"real cohorts are not at {REAL}; set FUSIONDX_DATA")
+    for entry in (REAL / name).iterdir():
+        (tmp_path / entry.name).symlink_to(entry) if entry.is_dir() else shutil.copyfile(entry, tmp_path / entry.name)
+    assert cli("init", tmp_path) == 0
+    cohort = yaml.safe_load((tmp_path / "cohort.yaml").read_text())
+    assert set(cohort["targets"]) == targets
+    assert set(cohort["modalities"]) == modalities
