@@ -81,8 +81,12 @@ if TYPE_CHECKING:
     from fusiondx.sample_size import power as power
     from fusiondx.stacking.stack import Stack as Stack
     from fusiondx.training import Training as Training
+    from fusiondx.validation import Tuned as Tuned
+    from fusiondx.validation import bootstrap_632plus as bootstrap_632plus
     from fusiondx.validation import cross_validate as cross_validate
     from fusiondx.validation import evaluate as evaluate
+    from fusiondx.validation import external_validate as external_validate
+    from fusiondx.validation import nested_cross_validate as nested_cross_validate
 
 _HOMES = {
     "fusiondx.auditing": ("AuditReport", "audit"),
@@ -151,7 +155,14 @@ _HOMES = {
     "fusiondx.stacking.stack": ("Stack",),
     "fusiondx.sample_size": ("Power", "power"),
     "fusiondx.training": ("Training",),
-    "fusiondx.validation": ("cross_validate", "evaluate"),
+    "fusiondx.validation": (
+        "Tuned",
+        "bootstrap_632plus",
+        "cross_validate",
+        "evaluate",
+        "external_validate",
+        "nested_cross_validate",
+    ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -15,7 +15,7 @@ from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.reporting.words import ROLES, number, outcome, plain, title
 
 Part = tuple[Prediction, TargetValues]
-DIFFERENCES = ("model", "versus", "target", "metric", "difference", "low", "high", "n")
+DIFFERENCES = ("model", "versus", "target", "metric", "difference", "low", "high", "n", "p", "p_holm")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Report:
     title: str
     results: tuple[Result, ...]
     differences: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DIFFERENCES)))
-    """Paired differences on the same patients, `model` minus `versus`. Columns: `DIFFERENCES`."""
+    """Paired differences on the same patients, `model` minus `versus`, the clinical baseline first. Columns:
+    `DIFFERENCES`, of which `p_holm` is corrected for all comparisons of a target."""
     patterns: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Which modalities patients have: one row per pattern, with counts."""
     history: Mapping[str, pd.DataFrame] = field(default_factory=dict)

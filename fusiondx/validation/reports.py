@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fusiondx.data.cohort import Cohort
 from fusiondx.errors import counted
+from fusiondx.evaluation.comparison import holm
 from fusiondx.evaluation.estimate import Estimate
 from fusiondx.evaluation.metrics import primary_metric
 from fusiondx.evaluation.score import difference
@@ -34,12 +36,14 @@ def report(
     if pairs is None:
         models = [contender for contender in contenders if contender.role == "model"]
         pairs = [(model, other) for model in models for other in contenders if other is not model]
-    rows = [row for model, other in pairs for row in gaps(model, other, replicates, seed)]
+    # the baseline first: what a model adds to it is the first question
+    first = sorted(pairs, key=lambda pair: pair[1].role != "baseline")
+    rows = [row for model, other in first for row in gaps(model, other, replicates, seed)]
     simulated = "simulated" in (cohort.title or "").lower()
     return Report(
         title=title,
         results=tuple(result for contender in contenders for result in contender.results(replicates, seed)),
-        differences=pd.DataFrame(rows, columns=list(DIFFERENCES)),
+        differences=adjusted(pd.DataFrame(rows, columns=list(DIFFERENCES[:-1]))),
         patterns=cohort.describe().patterns,
         history={c.name: pd.concat(c.histories, ignore_index=True) for c in contenders if c.histories},
         trials={c.name: pd.concat(c.trials, ignore_index=True) for c in contenders if c.trials},
@@ -76,9 +80,17 @@ def gaps(lead: Contender, other: Contender, replicates: int, seed: int) -> list[
         kind, metric = theirs[0][1].spec.kind, primary_metric(theirs[0][1])
         found = difference(ours, theirs, metric, replicates=replicates, seed=seed)
         if isinstance(found, Estimate):
-            span = (found.value, found.low, found.high, found.n)
+            span = (found.value, found.low, found.high, found.n, found.p)
             rows.append((lead.named(kind), other.named(kind), target, metric, *span))
     return rows
+
+
+def adjusted(differences: pd.DataFrame) -> pd.DataFrame:
+    """With p-values corrected for all comparisons of a target (Holm 1979)."""
+    corrected = np.full(len(differences), np.nan)
+    for _, at in differences.groupby("target", sort=False).indices.items():
+        corrected[at] = holm(differences["p"].to_numpy(dtype=np.float64)[at])
+    return differences.assign(p_holm=corrected)
 
 
 def paired(ours: Sequence[Part], theirs: Sequence[Part]) -> list[Part] | None:
