@@ -115,13 +115,6 @@ def contrasts(
     )
 
 
-def two_sided(differences: Floats) -> float:
-    """Two-sided p-value that a difference is 0, from bootstrap replicates of it: the level of the percentile interval
-    that just reaches 0 (Efron & Tibshirani 1993), never below 2 / (replicates + 1)."""
-    above, below = np.sum(differences >= 0), np.sum(differences <= 0)
-    return float(min(1.0, 2 * (min(above, below) + 1) / (len(differences) + 1)))
-
-
 @dataclass(frozen=True)
 class _Trial:
     """Who is judged: the patients of all parts whose truth is known, each once."""
@@ -200,8 +193,7 @@ class _Trial:
             return Undefined(metric, "no resample of the patients allows it", len(who), self._events(who))
         low, high = (float(bound) for bound in np.quantile(usable, [0.025, 0.975]))
         method = what + _method(defined, len(usable), len(means))
-        found = Estimate(metric, float(mean_of_defined(values)), low, high, len(who), self._events(who), method)
-        return replace(found, p=two_sided(usable)) if what else found
+        return Estimate(metric, float(mean_of_defined(values)), low, high, len(who), self._events(who), method)
 
     def difference(self, metric: str, values: Floats, resampled: Floats) -> Outcome:
         """As `outcome`, with the p-value of no difference: twice the share of resamples on the rarer side of 0, never 0

@@ -13,7 +13,7 @@ from fusiondx.core.targets import Classes, TargetValues
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.evaluation.comparison import compare, corrected_resampled, holm, pooled, repeated_folds
 from fusiondx.evaluation.estimate import Estimate, Undefined
-from fusiondx.evaluation.score import score, two_sided
+from fusiondx.evaluation.score import score
 
 
 def test_holm_by_hand():
@@ -101,12 +101,6 @@ def test_the_baseline_is_the_first_comparison_and_p_values_are_adjusted():
         compare(models, "auroc", baseline="clinic")
     with pytest.raises(ConfigError, match="two or more"):
         compare({"clinical": folds(1, 3.0)}, "auroc", baseline="clinical")
-
-
-def test_p_of_a_bootstrap():
-    assert two_sided(np.ones(999)) == 2 / 1000
-    assert two_sided(np.zeros(999)) == 1.0
-    assert two_sided(np.r_[-np.ones(24), np.ones(975)]) == 0.05
 
 
 @pytest.mark.slow
