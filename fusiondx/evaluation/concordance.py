@@ -122,7 +122,7 @@ class ComparablePairs:
         """Of patients; all of shape ``(patients,)``."""
         order = np.lexsort((risk, ~np.asarray(event, dtype=bool), time))
         risk, time, event = risk[order], time[order], np.asarray(event, dtype=bool)[order]
-        start, end = bounds((time[1:] != time[:-1]) | (event[1:] != event[:-1]))
+        start, end = bounds((time[1:] != time[:-1]) | (event[1:] != event[:-1]), len(time))
         by_risk = np.argsort(risk, kind="stable")
         rank = np.empty_like(by_risk)
         rank[by_risk] = np.arange(len(rank))
@@ -163,7 +163,8 @@ class _Ties:
         changes = risk[1:] != risk[:-1]
         if changes.all():
             return None
-        return cls(by_risk, bounds(changes), bounds(changes | (moment[1:] != moment[:-1])))
+        runs = changes | (moment[1:] != moment[:-1])
+        return cls(by_risk, bounds(changes, len(risk)), bounds(runs, len(risk)))
 
     def later(self, weight: Floats) -> Floats:
         total = running(weight[self.by_risk])
@@ -179,9 +180,8 @@ class _Ties:
         return result
 
 
-def bounds(changes: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+def bounds(changes: npt.NDArray[np.bool_], items: int) -> tuple[Ints, Ints]:
     """Per item of a row cut wherever neighbours differ: where its part starts, and where it ends."""
-    items = len(changes) + 1
     cuts = np.flatnonzero(changes) + 1
     starts, ends = np.concatenate([[0], cuts]), np.concatenate([cuts, [items]])
     return np.repeat(starts, ends - starts), np.repeat(ends, ends - starts)

@@ -44,6 +44,17 @@ def risk_groups(risk: npt.ArrayLike, cuts: npt.ArrayLike) -> npt.NDArray[np.int6
     return np.asarray(np.searchsorted(np.sort(np.atleast_1d(cuts)), np.asarray(risk), side="left"), dtype=np.int64)
 
 
+def cut_points(training_risk: npt.ArrayLike, groups: int = 2) -> npt.NDArray[np.float64]:
+    """Risks that cut training patients into `groups` of equal size, for `risk_groups`; shape ``(groups - 1,)``.
+
+    Raises `DataError` without training patients, for a risk that is not finite, and for fewer than two groups.
+    """
+    risk = np.asarray(training_risk, dtype=np.float64)
+    if not risk.size or not np.isfinite(risk).all() or groups < 2:
+        raise DataError("Cut points need finite risks of training patients and two groups at least.")
+    return np.asarray(np.quantile(risk, np.arange(1, groups) / groups))
+
+
 def survival_by_group(time: Array, event: Array, group: Array, at: npt.ArrayLike) -> dict[int, GroupSurvival]:
     """Kaplan-Meier curve and numbers at risk at the times `at` of each group that occurs, by group."""
     return {int(g): _survival(time[group == g], event[group == g], at) for g in np.unique(group)}

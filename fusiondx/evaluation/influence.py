@@ -8,16 +8,16 @@ same sum gives the variance of a paired difference.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
+from scipy.special import stdtr, stdtrit
 
 from fusiondx.errors import DataError
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.evaluation.proportions import Z95, effective_wilson
+from fusiondx.evaluation.proportions import effective_wilson
 
 Floats = npt.NDArray[np.floating[Any]]
 Scale = Literal["plain", "share", "log"]
@@ -48,29 +48,21 @@ Judged = Influence | Undefined
 """What a metric makes of some patients, before it is given an interval or compared."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A metric of model a minus that of b on the same patients."""
-
-    difference: Estimate
-    standard_error: float
-    p: float
-    """Two-sided, of no difference."""
-
-
 def estimate(judged: Judged) -> Outcome:
     """The metric with its 95 % interval, or why there is none."""
     if isinstance(judged, Undefined):
         return judged
     low, high = _interval(judged)
-    how = {"plain": "", "share": ", Wilson interval for an effective number of patients", "log": " on the log scale"}[
-        judged.scale
-    ]
+    how = {
+        "plain": ", t by events",
+        "share": ", Wilson interval for an effective number of patients",
+        "log": " on the log scale, t by events",
+    }[judged.scale]
     return _said(judged, judged.value, low, high, f"infinitesimal jackknife{how}")
 
 
-def compare(a: Judged, b: Judged) -> Comparison | Undefined:
-    """Two models judged by one metric on the same patients in the same order, paired.
+def compare(a: Judged, b: Judged) -> Outcome:
+    """Two models judged by one metric on the same patients in the same order: a minus b, with `p` of no difference.
 
     Raises `DataError` where metrics, numbers of patients, horizons, thresholds or conventions differ.
     """
@@ -82,9 +74,9 @@ def compare(a: Judged, b: Judged) -> Comparison | Undefined:
     if _asked(a) != _asked(b):
         raise DataError("Two models can be compared only by one metric, horizon and convention on the same patients.")
     gap, error = a.value - b.value, float(np.sqrt(np.sum((a.each - b.each) ** 2)))
-    wide = Z95 * error
-    said = _said(a, gap, gap - wide, gap + wide, "paired difference; infinitesimal jackknife")
-    return Comparison(said, error, _two_sided(gap, error))
+    wide = _quantile(a.events) * error
+    said = _said(a, gap, gap - wide, gap + wide, "paired difference; infinitesimal jackknife, t by events")
+    return replace(said, p=_two_sided(gap, error, a.events))
 
 
 def _asked(judged: Influence) -> tuple[object, ...]:
@@ -97,16 +89,22 @@ def _said(judged: Influence, value: float, low: float, high: float, method: str)
 
 
 def _interval(judged: Influence) -> tuple[float, float]:
-    value, error, wide = judged.value, judged.standard_error, Z95 * judged.standard_error
+    value, error = judged.value, judged.standard_error
+    wide = _quantile(judged.events) * error
     if judged.scale == "share":
-        return effective_wilson(value, error**2, judged.events)
+        return effective_wilson(value, error**2, max(judged.events, 1))
     if judged.scale == "log" and value > 0:
         factor = float(np.exp(wide / value))
         return value / factor, value * factor
     return value - wide, value + wide
 
 
-def _two_sided(gap: float, error: float) -> float:
+def _quantile(events: int) -> float:
+    """Of Student's t with a degree of freedom for each event but one: few events tell little of the variance."""
+    return float(stdtrit(max(events - 1, 1), 0.975))
+
+
+def _two_sided(gap: float, error: float, events: int) -> float:
     if error == 0:
         return 1.0 if gap == 0 else 0.0
-    return float(2 * ndtr(-abs(gap) / error))
+    return float(2 * stdtr(max(events - 1, 1), -abs(gap) / error))

@@ -53,7 +53,7 @@ def probabilities(predicted: npt.ArrayLike, patients: int) -> Floats:
         raise DataError(f"Predictions have shape {given.shape} for {counted(patients, 'patient')}. Give one row each.")
     with np.errstate(invalid="ignore"):
         sound = (given >= -TOLERANCE) & (given <= 1 + TOLERANCE)
-    _require(sound.reshape(patients, -1).all(axis=1), "predicted probability", "missing or outside 0 to 1")
+    _require(sound.all(axis=tuple(range(1, given.ndim))), "predicted probability", "missing or outside 0 to 1")
     return np.clip(given, 0.0, 1.0)
 
 

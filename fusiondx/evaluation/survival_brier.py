@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 AT_RISK = 5
 """Patients that must be under observation where an integral ends."""
-ROWS = 2048
+ROWS = 512
 
 
 def survival_brier(
@@ -92,7 +92,10 @@ def integrated_brier(
 
 def brier_scores(survival: Floats, times: Floats, censoring: Censoring) -> Floats:
     """Brier score at each of `times` of ``(patients, times)`` survival probabilities; no interval, in one pass."""
-    return sum((rows.sum(axis=0) for rows in _rows(survival, times, censoring)), np.zeros(len(times))) / len(survival)
+    total = np.zeros(len(times))
+    for rows in _rows(survival, times, censoring):
+        total += rows.sum(axis=0)
+    return total / len(survival)
 
 
 def integrated_errors(survival: Floats, times: Floats, censoring: Censoring) -> Floats:
@@ -104,7 +107,7 @@ def integrated_errors(survival: Floats, times: Floats, censoring: Censoring) -> 
 def trapezium(times: Floats) -> Floats:
     """How much each of `times`, two or more, counts in a mean over their range."""
     steps = np.diff(times) / (times[-1] - times[0]) / 2
-    return np.concatenate([steps, [0.0]]) + np.concatenate([[0.0], steps])
+    return np.asarray(np.concatenate([steps, [0.0]]) + np.concatenate([[0.0], steps]))
 
 
 def within(times: Floats, censoring: Censoring) -> Floats:
@@ -119,10 +122,11 @@ def _rows(survival: Floats, times: Floats, censoring: Censoring) -> Iterator[Flo
     left = censoring.left(times)
     survivor = np.divide(1.0, left, out=np.zeros_like(left), where=left > 0)
     gone = np.where(censoring.event != 0, censoring.inverse_before, 0.0)
+    rivals = bool((censoring.event > 1).any())
     for start in range(0, len(survival), ROWS):
         row = slice(start, start + ROWS)
         free = censoring.time[row, None] > times
-        error = survival[row] - (free | (censoring.event[row, None] > 1))
+        error = survival[row] - (free | (censoring.event[row, None] > 1) if rivals else free)
         error *= error
         error *= np.where(free, survivor, gone[row, None])
         yield error
@@ -146,7 +150,7 @@ def _error(at: AtHorizon, predicted: Floats) -> tuple[float, Floats]:
 
 
 def _named(metric: str, value: float, each: Floats, at: AtHorizon) -> Influence:
-    scale: Scale = "log" if metric == "survival_brier" else "plain"
+    scale: Scale = "share" if metric == "survival_brier" else "plain"
     return Influence(metric, value, each, int(at.case.sum()), scale, at.horizon, convention=_weights(at.censoring))
 
 

@@ -38,4 +38,4 @@ def _variance(values: Floats, before: Floats, present: Floats, gone: Floats, our
     b = before**2 * ours * (present - ours) / present**3
     c = before * ours / present**2
     square, line, rest = (np.cumsum(x) for x in (a, a * values + c, a * values**2 + b + 2 * c * values))
-    return np.maximum(values**2 * square - 2 * values * line + rest, 0.0)
+    return np.asarray(np.maximum(values**2 * square - 2 * values * line + rest, 0.0))

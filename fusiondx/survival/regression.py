@@ -41,6 +41,16 @@ def fit_cox(
     return beta / scale
 
 
+def cox_information(x: npt.ArrayLike, time: npt.ArrayLike, event: npt.ArrayLike, beta: Floats) -> Floats:
+    """Observed information of Cox's log partial likelihood at `beta`, ``(covariates, covariates)``; ties by Efron.
+
+    Its inverse estimates the covariance of unpenalised coefficients.
+    """
+    covariates = np.asarray(x, dtype=np.float64)
+    unpenalised = _Likelihood.of(covariates - np.median(covariates, axis=0), time, event, np.zeros(len(beta)))
+    return unpenalised.information(beta)
+
+
 @dataclass(frozen=True)
 class _Likelihood:
     """Penalised log partial likelihood of patients sorted by time, latest first."""
@@ -83,6 +93,10 @@ class _Likelihood:
                 return beta + step, found
             step = step / 2
         return beta, value
+
+    def information(self, beta: Floats) -> Floats:
+        """Minus the second derivatives."""
+        return self._derivatives(beta)[1]
 
     def _derivatives(self, beta: Floats) -> tuple[Floats, Floats]:
         eta = (self.x @ beta)[:, None]

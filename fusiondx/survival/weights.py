@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fusiondx.survival.estimators import LifeTable, life_table
+from fusiondx.survival.estimators import LifeTable
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
@@ -34,19 +34,19 @@ class Censoring:
     event: Ints
     table: LifeTable
     """Of the patients it is estimated from; only times at which someone was censored."""
+    before: Ints
+    """Per patient judged: how many of these times are before its own."""
     own: bool
     """Whether those are the patients judged."""
 
     @classmethod
     def of(cls, time: npt.ArrayLike, event: npt.ArrayLike, train: Outcomes | None = None) -> Censoring:
         """For patients judged, estimated from `train` where given, else from themselves."""
-        given = np.asarray(time, dtype=np.float64), np.asarray(event)
-        source = given if train is None else train
-        everyone = life_table(source[0], np.asarray(source[1]) != 0)
-        step = everyone.censored > 0
-        at_risk = (everyone.at_risk - everyone.events)[step]
-        table = LifeTable(everyone.times[step], everyone.events[step], everyone.censored[step], at_risk)
-        return cls(*given, table, train is None)
+        observed = np.asarray(time, dtype=np.float64), np.asarray(event)
+        if train is not None:
+            table, _ = _table(np.asarray(train[0], dtype=np.float64), np.asarray(train[1]))
+            return cls(*observed, table, np.searchsorted(table.times, observed[0], side="left"), own=False)
+        return cls(*observed, *_table(*observed), own=True)
 
     @cached_property
     def values(self) -> Floats:
@@ -56,11 +56,6 @@ class Censoring:
     def until(self, horizon: float) -> int:
         """How many censoring times are not after `horizon`."""
         return int(np.searchsorted(self.table.times, horizon, side="right"))
-
-    @cached_property
-    def before(self) -> Ints:
-        """Per patient: how many censoring times are before its own."""
-        return np.asarray(np.searchsorted(self.table.times, self.time, side="left"))
 
     def at(self, horizon: float) -> float:
         """Probability not to be censored by `horizon`."""
@@ -97,6 +92,21 @@ class Censoring:
         return np.asarray(result)
 
 
+def _table(time: Floats, event: Ints) -> tuple[LifeTable, Ints]:
+    """Times of censoring, with events at them out of the risk set, and how many are before each patient's time."""
+    order = np.argsort(time)
+    ascending, censored = time[order], event[order] == 0
+    starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]])[: len(order)])
+    sizes = np.diff(starts, append=len(order))
+    gone = np.diff(np.concatenate([[0], np.cumsum(censored)])[np.append(starts, len(order))]).astype(np.float64)
+    step = gone > 0
+    left = len(order) - starts - sizes + gone  # at risk once events are out
+    table = LifeTable(ascending[starts[step]], sizes[step] - gone[step], gone[step], left[step])
+    before = np.empty_like(order)
+    before[order] = np.repeat(np.cumsum(step) - step, sizes)
+    return table, before
+
+
 @dataclass(frozen=True)
 class AtHorizon:
     """Patients as they stand at a horizon."""
@@ -112,7 +122,7 @@ class AtHorizon:
     @cached_property
     def case(self) -> npt.NDArray[np.bool_]:
         """Who is known to have had the event by then."""
-        return ~self.free & (self.censoring.event == 1)
+        return np.asarray(~self.free & (self.censoring.event == 1))
 
     @cached_property
     def weight(self) -> Floats:

@@ -89,11 +89,14 @@ calibrated <- function(d, horizon) {
   slope <- coxph(Surv(time, happened) ~ a, data = d, ties = "efron", control = exact)
   risk <- predicted(d$a, horizon)[, 1]
   d$cll <- log(-log(1 - risk))
-  basis <- if (length(unique(d$cll)) > 5) rcspline.eval(d$cll, nk = 3, inclx = TRUE) else cbind(d$cll)
+  knots <- quantile(d$cll, c(0.05, 0.35, 0.65, 0.95))
+  bent <- all(diff(knots) > 1e-8 * diff(range(d$cll)))
+  basis <- if (bent) rcspline.eval(d$cll, knots = knots, inclx = TRUE) else cbind(d$cll)
   fit <- coxph(Surv(d$time, d$happened) ~ basis, ties = "efron", control = exact)
-  base <- basehaz(fit, centered = FALSE)
-  hazard <- c(0, base$hazard)[findInterval(horizon, base$time) + 1]
-  smooth <- 1 - exp(-hazard * exp(as.vector(basis %*% coef(fit))))
+  hazards <- exp(as.vector(basis %*% coef(fit)))
+  seen <- sort(unique(d$time[d$happened == 1 & d$time <= horizon]))
+  breslow <- sum(vapply(seen, function(t) sum(d$happened[d$time == t]) / sum(hazards[d$time >= t]), 0))
+  smooth <- 1 - exp(-breslow * hazards)
   list(horizon = horizon, slope = unname(coef(slope)), slope_se = sqrt(slope$var[1, 1]), ici = mean(abs(smooth - risk)),
        e50 = median(abs(smooth - risk)), emax = max(abs(smooth - risk)))
 }

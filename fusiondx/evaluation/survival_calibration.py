@@ -1,0 +1,178 @@
+"""Do predicted probabilities of an event by a horizon come true? In the large, by slope, by groups and smoothly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from fusiondx.errors import counted
+from fusiondx.evaluation.dynamic_auc import unreachable
+from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
+from fusiondx.evaluation.influence import Influence, Judged, estimate
+from fusiondx.evaluation.observed import outcomes, probabilities, scores
+from fusiondx.evaluation.proportions import Z95
+from fusiondx.evaluation.splines import restricted_cubic, spline_knots
+from fusiondx.survival.estimators import breslow
+from fusiondx.survival.regression import cox_information, fit_cox
+from fusiondx.survival.weights import AtHorizon, Censoring
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.floating[Any]]
+
+CERTAIN = 1e-8
+"""By how much probabilities of 0 and 1 are moved inwards where their logarithm is needed."""
+
+
+@dataclass(frozen=True)
+class CalibrationGroup:
+    """Patients of like predicted probability."""
+
+    predicted: float
+    """Their mean probability of the event by the horizon."""
+    observed: Outcome
+    """Their share with the event by then."""
+
+
+@dataclass(frozen=True)
+class SmoothCalibration:
+    """A calibration curve and its distance from the diagonal."""
+
+    predicted: Floats
+    """Probabilities, ascending. Shape ``(patients,)``."""
+    observed: Floats
+    """Share with the event by the horizon among patients of such a prediction. Shape ``(patients,)``."""
+    ici: Outcome
+    """Mean distance over patients (integrated calibration index)."""
+    e50: float
+    e90: float
+    emax: float
+    """Its median, 90 % quantile and maximum."""
+    horizon: float
+
+
+def observed_expected(probability: npt.ArrayLike, time: npt.ArrayLike, event: npt.ArrayLike, horizon: float) -> Judged:
+    """O:E: the share of patients with the event by `horizon` over the mean of their predicted `probability` of it.
+
+    The share is Kaplan-Meier's, or Aalen-Johansen's where there are competing events (numbers above 1). Below 1 a model
+    promises too many events. Arrays have shape ``(patients,)``. Raises `DataError` for input that cannot be judged.
+    """
+    at, predicted = _stand(probability, time, event, horizon)
+    n, expected = len(predicted), float(predicted.mean()) if len(predicted) else 0.0
+    reason = unreachable(at) or ("" if expected > 0 else f"no event expected in {counted(n, 'patient')}")
+    if reason:
+        return Undefined("observed_expected", reason, n, int(at.case.sum()))
+    ratio = float(at.weight @ at.case) / n / expected
+    each = (at.influence(at.case / n) - ratio * predicted / n) / expected
+    said = "Kaplan-Meier or Aalen-Johansen over mean prediction"
+    return Influence("observed_expected", ratio, each, int(at.case.sum()), "log", at.horizon, convention=said)
+
+
+def calibration_slope(log_hazard: npt.ArrayLike, time: npt.ArrayLike, event: npt.ArrayLike) -> Outcome:
+    """Coefficient of a predicted log hazard in a Cox regression of the outcome (van Houwelingen 2000).
+
+    1 where hazard ratios are right, less where they are too far apart, as after overfitting. Ties by Efron's method,
+    Wald interval. `Undefined` without events, or where the prediction does not vary or separates all events.
+    """
+    times, events = outcomes(time, event)
+    given, happened = scores(log_hazard, len(times)), events == 1
+    said = len(times), int(happened.sum())
+    if not happened.any() or np.ptp(given) == 0:
+        reason = "all predictions are equal" if happened.any() else f"no events in {counted(len(times), 'patient')}"
+        return Undefined("calibration_slope", reason, *said)
+    slope = fit_cox(given[:, None], times, happened, 0.0)
+    information = float(cox_information(given[:, None], times, happened, slope)[0, 0]) * float(given.var())
+    if information < 1e-6 * happened.sum():
+        return Undefined("calibration_slope", "predictions separate the patients with the event entirely", *said)
+    error = float(np.sqrt(given.var() / information))
+    value, method = float(slope[0]), "Cox regression, ties by Efron; Wald interval; p of a slope of 1"
+    p = float(2 * ndtr(-abs(value - 1) / error))
+    return Estimate("calibration_slope", value, value - Z95 * error, value + Z95 * error, *said, method, p=p)
+
+
+def calibration_groups(
+    probability: npt.ArrayLike, time: npt.ArrayLike, event: npt.ArrayLike, horizon: float, groups: int = 10
+) -> tuple[CalibrationGroup, ...]:
+    """Predicted and observed share with the event by `horizon` in groups cut at quantiles of `probability`.
+
+    Equal predictions stay together, so there may be fewer groups. Observed shares are Kaplan-Meier's, or
+    Aalen-Johansen's, with G of each group. Arguments and errors else as `observed_expected`.
+    """
+    everyone, predicted = _stand(probability, time, event, horizon)
+    cuts = np.unique(np.quantile(predicted, np.arange(1, groups) / groups)) if len(predicted) else np.empty(0)
+    member = np.searchsorted(cuts, predicted, side="left")
+    times, events = everyone.censoring.time, everyone.censoring.event
+    return tuple(
+        CalibrationGroup(float(predicted[member == g].mean()), _share(times[member == g], events[member == g], horizon))
+        for g in np.unique(member)
+    )
+
+
+def smooth_calibration(
+    probability: npt.ArrayLike,
+    time: npt.ArrayLike,
+    event: npt.ArrayLike,
+    horizon: float,
+    replicates: int = 200,
+    seed: int = 0,
+) -> SmoothCalibration | Undefined:
+    """A smooth calibration curve at `horizon`, its ICI, E50, E90 and Emax (Austin, Harrell & van Klaveren 2020).
+
+    Cox regression of the outcome on a restricted cubic spline of log(-log(1 - probability)), four knots, and Breslow's
+    baseline hazard. A competing event counts as censoring, so that predictions are to be of the cause-specific kind.
+    The interval of the ICI is a percentile bootstrap of patients; the ICI of few patients is biased upwards.
+    """
+    at, predicted = _stand(probability, time, event, horizon)
+    happened = at.censoring.event == 1
+    said = len(predicted), int(at.case.sum())
+    reason = unreachable(at) or ("" if np.ptp(predicted) > 0 else "all predictions are equal")
+    if reason:
+        return Undefined("ici", reason, *said)
+    inside = np.clip(predicted, CERTAIN, 1 - CERTAIN)
+    observed = _smooth(inside, at.censoring.time, happened, at.horizon)
+    distance, order = np.abs(observed - inside), np.argsort(inside, kind="stable")
+    rng, drawn = np.random.default_rng(seed), []
+    for _ in range(replicates):
+        rows = rng.integers(len(inside), size=len(inside))
+        again = inside[rows]
+        if happened[rows].any() and np.ptp(again) > 0:
+            drawn.append(np.mean(np.abs(_smooth(again, at.censoring.time[rows], happened[rows], at.horizon) - again)))
+    low, high = (float(q) for q in np.quantile(drawn, [0.025, 0.975])) if drawn else (0.0, 1.0)
+    moved = counted(int((predicted != inside).sum()), "prediction")
+    method = f"Cox regression on a restricted cubic spline; percentile bootstrap, {len(drawn)} replicates"
+    convention = f"{moved} of 0 or 1 moved inwards by {CERTAIN:g}"
+    value = float(distance.mean())
+    ici = Estimate("ici", value, min(low, value), max(high, value), *said, method, at.horizon, convention=convention)
+    e50, e90, emax = (float(q) for q in np.quantile(distance, [0.5, 0.9, 1.0]))
+    return SmoothCalibration(inside[order], observed[order], ici, e50, e90, emax, at.horizon)
+
+
+def _smooth(probability: Floats, time: Floats, happened: Array, horizon: float) -> Floats:
+    """Per patient: the share with the event by `horizon` among patients of such a prediction."""
+    scale = np.log(-np.log1p(-probability))
+    basis = restricted_cubic(scale, spline_knots(scale))
+    log_hazard = basis @ fit_cox(basis, time, happened, 0.0)
+    times, hazard = breslow(log_hazard, time, happened)
+    reached = np.concatenate([[0.0], hazard])[np.searchsorted(times, horizon, side="right")]
+    log_reached = np.log(reached) if reached > 0 else -np.inf
+    return np.asarray(-np.expm1(-np.exp(np.clip(log_reached + log_hazard, -700, 700))))
+
+
+def _share(time: Floats, event: Array, horizon: float) -> Outcome:
+    at = AtHorizon(Censoring.of(time, event), float(horizon))
+    said = len(time), int(at.case.sum())
+    if reason := unreachable(at, cases=False):
+        return Undefined("observed_share", reason, *said)
+    value = float(at.weight @ at.case) / len(time)
+    each = at.influence(at.case / len(time)) - value / len(time)
+    return estimate(Influence("observed_share", value, each, len(time), "share", at.horizon))
+
+
+def _stand(
+    probability: npt.ArrayLike, time: npt.ArrayLike, event: npt.ArrayLike, horizon: float
+) -> tuple[AtHorizon, Floats]:
+    observed = outcomes(time, event)
+    return AtHorizon(Censoring.of(*observed), float(horizon)), probabilities(probability, len(observed[0]))

@@ -1,0 +1,387 @@
+"""What must hold of survival metrics, whatever the patients."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from fusiondx.errors import DataError
+from fusiondx.evaluation.a_calibration import ACalibration, a_calibration, d_calibration
+from fusiondx.evaluation.antolini import antolini_c
+from fusiondx.evaluation.concordance import harrell_c
+from fusiondx.evaluation.discrimination import auroc
+from fusiondx.evaluation.dynamic_auc import dynamic_auc, integrated_auc
+from fusiondx.evaluation.estimate import Estimate, Undefined
+from fusiondx.evaluation.groups import cut_points, risk_groups
+from fusiondx.evaluation.influence import Influence, compare, estimate
+from fusiondx.evaluation.restricted_mean import restricted_mean, restricted_mean_difference
+from fusiondx.evaluation.survival_benefit import survival_net_benefit
+from fusiondx.evaluation.survival_brier import (
+    brier_scores,
+    integrated_brier,
+    integrated_errors,
+    prediction_accuracy,
+    survival_brier,
+)
+from fusiondx.evaluation.survival_calibration import (
+    calibration_groups,
+    calibration_slope,
+    observed_expected,
+    smooth_calibration,
+)
+from fusiondx.evaluation.uno import uno_c
+from fusiondx.survival.competing import incidence
+from fusiondx.survival.estimators import kaplan_meier
+from fusiondx.survival.weights import AtHorizon, Censoring
+
+laws = settings(max_examples=5, deadline=None)
+GRID = np.array([1.0, 3.0, 4.5, 6.0])
+
+
+@st.composite
+def patients(draw, causes=1):
+    """Risks, times and events of 6 to 25 patients, with ties."""
+    n = draw(st.integers(6, 25))
+
+    def column(least, most):
+        return np.array(draw(st.lists(st.integers(least, most), min_size=n, max_size=n)))
+
+    return column(-8, 8) / 4, column(1, 9).astype(float), column(0, causes)
+
+
+def chance(risk, at):
+    return 1 - np.exp(-np.asarray(at) / 8 * np.exp(risk))
+
+
+def curves(risk, times=GRID):
+    return np.stack([1 - chance(risk, t) for t in times], axis=1)
+
+
+RANKED = {
+    "harrell": lambda risk, time, event, unit=1.0: harrell_c(risk, time, event),
+    "uno": lambda risk, time, event, unit=1.0: uno_c(risk, time, event, 6 * unit),
+    "auc": lambda risk, time, event, unit=1.0: dynamic_auc(risk, time, event, 4.5 * unit),
+    "iauc": lambda risk, time, event, unit=1.0: integrated_auc(risk, time, event, GRID * unit),
+}
+JUDGES = RANKED | {
+    "antolini": lambda risk, time, event, unit=1.0: antolini_c(curves(risk), GRID * unit, time, event),
+    "brier": lambda risk, time, event, unit=1.0: survival_brier(chance(risk, 4.5), time, event, 4.5 * unit),
+    "ipa": lambda risk, time, event, unit=1.0: prediction_accuracy(chance(risk, 4.5), time, event, 4.5 * unit),
+    "ibs": lambda risk, time, event, unit=1.0: integrated_brier(curves(risk), GRID * unit, time, event),
+    "o_e": lambda risk, time, event, unit=1.0: observed_expected(chance(risk, 4.5), time, event, 4.5 * unit),
+    "benefit": lambda risk, time, event, unit=1.0: survival_net_benefit(
+        chance(risk, 4.5), time, event, 4.5 * unit, 0.3
+    ),
+}
+every_judge = pytest.mark.parametrize("judge", JUDGES.values(), ids=JUDGES)
+every_ranked = pytest.mark.parametrize("judge", RANKED.values(), ids=RANKED)
+
+
+def defined(judged):
+    assume(isinstance(judged, Influence))
+    return judged
+
+
+@every_judge
+@laws
+@given(patients(causes=2))
+def test_influences_are_derivatives_and_sum_to_zero(judge, some):
+    """One patient more or less among 40 copies of everyone moves the value as its influence says."""
+    if judge is JUDGES["iauc"]:
+        some = (*some[:2], np.minimum(some[2], 1))
+    judged = defined(judge(*some))
+    assert judged.each.sum() == pytest.approx(0, abs=1e-12)
+    if judge in (JUDGES["iauc"], JUDGES["ibs"]):
+        return  # what holds of each horizon holds of their mean, but 40 copies are followed for longer
+    who, copies = int(np.argmax(np.abs(judged.each))), 40
+    many = [np.tile(column, copies) for column in some]
+    more = judge(*(np.append(column, column[who]) for column in many)).value
+    less = judge(*(np.delete(column, who) for column in many)).value
+    assert (more - less) / 2 * copies == pytest.approx(judged.each[who], abs=2e-3 * (1 + abs(judged.each[who])))
+
+
+@every_judge
+@laws
+@given(patients(causes=2))
+def test_everyone_twice_keeps_the_value_and_halves_the_variance(judge, some):
+    once = defined(judge(*some))
+    twice = defined(judge(*(np.tile(column, 2) for column in some)))
+    assume(once.horizon == twice.horizon and once.convention == twice.convention)
+    assert twice.value == pytest.approx(once.value, abs=1e-12)
+    assert twice.standard_error == pytest.approx(once.standard_error / np.sqrt(2), abs=1e-9)
+
+
+@every_judge
+@laws
+@given(patients(causes=2), st.randoms(use_true_random=False))
+def test_order_of_patients_changes_nothing(judge, some, random):
+    judged = defined(judge(*some))
+    order = list(range(len(some[0])))
+    random.shuffle(order)
+    turned = judge(*(column[order] for column in some))
+    assert turned.value == pytest.approx(judged.value, abs=1e-12)
+    np.testing.assert_allclose(turned.each, judged.each[order], atol=1e-12)
+
+
+@every_judge
+@laws
+@given(patients(causes=2), st.sampled_from([1 / 32, 64.0]))
+def test_unit_of_time_changes_nothing(judge, some, unit):
+    judged = defined(judge(*some))
+    risk, time, event = some
+    assert judge(risk, time * unit, event, unit).value == judged.value
+
+
+@every_judge
+@laws
+@given(patients(causes=2))
+def test_intervals_hold_their_values_and_comparison_with_oneself_finds_nothing(judge, some):
+    judged = defined(judge(*some))
+    shown = estimate(judged)
+    assert shown.low <= shown.value <= shown.high
+    assert shown.n == len(some[0])
+    itself = compare(judged, judged)
+    assert (itself.value, itself.low, itself.high, itself.p) == (0, 0, 0, 1)
+
+
+@every_judge
+@laws
+@given(patients(causes=2))
+def test_single_precision_is_near(judge, some):
+    judged = defined(judge(*some))
+    assert judge(*(column.astype(np.float32) for column in some)).value == pytest.approx(judged.value, abs=1e-5)
+
+
+@every_ranked
+@pytest.mark.parametrize("change", [lambda r: r * 1e-12, lambda r: r * 1e12, np.exp], ids=["tiny", "huge", "exp"])
+@laws
+@given(patients(causes=2))
+def test_only_the_order_of_risks_counts(judge, change, some):
+    risk, *rest = some
+    plain = defined(judge(risk, *rest))
+    assert judge(change(risk), *rest).value == plain.value
+
+
+@every_ranked
+@laws
+@given(patients(causes=2))
+def test_risk_reversed_is_one_minus(judge, some):
+    risk, *rest = some
+    plain = defined(judge(risk, *rest))
+    assert judge(-risk, *rest).value == pytest.approx(1 - plain.value, abs=1e-12)
+
+
+@laws
+@given(patients(causes=2), st.sampled_from([1.0, 4.0, 6.5]))
+def test_weights_sum_to_the_patients(some, horizon):
+    censoring = Censoring.of(*some[1:])
+    assume(censoring.at(horizon) > 0)
+    assert AtHorizon(censoring, horizon).weight.sum() == pytest.approx(len(some[0]))
+
+
+@laws
+@given(patients())
+def test_without_censoring_metrics_are_the_plain_ones(some):
+    risk, time, _ = some
+    event = np.ones(len(time), dtype=int)
+    by = time <= 4.5
+    assume(by.any() and not by.all())
+    assert dynamic_auc(risk, time, event, 4.5).value == pytest.approx(float(auroc(risk, by)))
+    assert survival_brier(chance(risk, 4.5), time, event, 4.5).value == pytest.approx(
+        np.mean((chance(risk, 4.5) - by) ** 2)
+    )
+    assert uno_c(risk, time, event, time.max()).value == pytest.approx(harrell_c(risk, time, event).value)
+    assert restricted_mean(time, event, 100.0).value == pytest.approx(time.mean())
+
+
+@laws
+@given(patients(causes=2))
+def test_what_everyone_shares_says_nothing_more_than_itself(some):
+    """The same probability for all: IPA 0, Brier p(1 - p), O:E 1, no net benefit beyond treating all."""
+    _, time, event = some
+    everyone = float(incidence(time, event).at(4.5))
+    same = np.full(len(time), everyone)
+    defined(prediction_accuracy(same, time, event, 4.5))
+    assert prediction_accuracy(same, time, event, 4.5).value == pytest.approx(0, abs=1e-9)
+    assert survival_brier(same, time, event, 4.5).value == pytest.approx(everyone * (1 - everyone))
+    assert observed_expected(same, time, event, 4.5).value == pytest.approx(1)
+    assert survival_net_benefit(np.ones(len(time)), time, event, 4.5, 1e-9).value == pytest.approx(everyone, abs=1e-8)
+    assert survival_net_benefit(np.zeros(len(time)), time, event, 4.5, 0.5).value == 0
+
+
+@laws
+@given(patients(causes=3))
+def test_incidences_and_survival_add_up_to_one(some):
+    _, time, event = some
+    at = np.arange(0.0, 11.0)
+    total = sum(incidence(time, event, cause).at(at) for cause in (1, 2, 3))
+    np.testing.assert_allclose(total + kaplan_meier(time, event != 0).at(at), 1, atol=1e-12)
+    alone = incidence(time, event != 0)
+    np.testing.assert_allclose(alone.variance, kaplan_meier(time, event != 0).variance, atol=1e-12)
+
+
+@laws
+@given(patients())
+def test_antolini_is_harrell_where_curves_do_not_cross(some):
+    risk, time, event = some
+    grid = np.arange(1.0, 10.0)
+    judged = defined(antolini_c(curves(risk, grid), grid, time, event))
+    plain = harrell_c(risk, time, event)
+    assert judged.value == pytest.approx(plain.value)
+    np.testing.assert_allclose(judged.each, plain.each, atol=1e-12)
+
+
+@laws
+@given(patients(causes=2))
+def test_many_horizons_at_once_are_each_alone(some):
+    risk, time, event = some
+    censoring, survival = Censoring.of(time, event), curves(risk)
+    judged = integrated_brier(survival, GRID, time, event)
+    for place, horizon in enumerate(GRID):
+        alone = survival_brier(1 - survival[:, place], time, event, horizon)
+        if isinstance(alone, Influence):
+            assert brier_scores(survival, GRID, censoring)[place] == pytest.approx(alone.value)
+    if isinstance(judged, Influence) and judged.horizon == GRID[-1]:
+        assert integrated_errors(survival, GRID, censoring).mean() == pytest.approx(judged.value)
+
+
+@laws
+@given(patients())
+def test_a_and_d_calibration_count_everyone_once_whatever_the_clock(some):
+    risk, time, event = some
+    grid = np.arange(1.0, 10.0)
+    found = a_calibration(curves(risk, grid), grid, time, event)
+    assume(isinstance(found, ACalibration))
+    assert found.observed.sum() == event.sum()
+    assert 0 <= found.p <= 1
+    assert a_calibration(curves(risk, grid), grid**2, time**2, event).chi2 == pytest.approx(found.chi2)
+    assert d_calibration(curves(risk, grid), grid, time, event).share.sum() == pytest.approx(1)
+
+
+def test_a_calibration_rejects_one_in_twenty_right_models_and_most_wrong_ones():
+    rng = np.random.default_rng(0)
+    grid = np.linspace(0.5, 40, 80)
+    rejections = {0.0: [], 0.5: []}
+    for _ in range(100):
+        risk, end = rng.normal(size=200), rng.exponential(8, 200)
+        latent = rng.exponential(8 * np.exp(-risk))
+        for shift, found in rejections.items():
+            tested = a_calibration(curves(risk + shift, grid), grid, np.minimum(latent, end), latent <= end)
+            found.append(tested.p < 0.05)
+    assert 0.005 < np.mean(rejections[0.0]) < 0.11
+    assert np.mean(rejections[0.5]) > 0.8
+
+
+def test_groups_are_cut_on_training_patients():
+    training = np.arange(100.0)
+    assert np.bincount(risk_groups(training, cut_points(training, 4))).tolist() == [25, 25, 25, 25]
+    with pytest.raises(DataError, match="Cut points"):
+        cut_points([])
+
+
+def test_censoring_from_training_patients_is_said_and_used():
+    rng = np.random.default_rng(1)
+    risk, time, event = rng.normal(size=60), rng.exponential(4, 60), rng.integers(0, 2, 60)
+    train = rng.exponential(4, 200), rng.integers(0, 2, 200)
+    for judge in (
+        lambda given: uno_c(risk, time, event, 3.0, given),
+        lambda given: dynamic_auc(risk, time, event, 3.0, given),
+        lambda given: survival_brier(chance(risk, 3.0), time, event, 3.0, given),
+        lambda given: integrated_brier(curves(risk), GRID, time, event, given),
+        lambda given: prediction_accuracy(chance(risk, 3.0), time, event, 3.0, given),
+    ):
+        own, trained = judge(None), judge(train)
+        assert "G from training patients" in trained.convention
+        assert "G from the patients judged" in own.convention
+        assert own.value != trained.value
+        # Where G is that of the patients judged, but does not move with them, only the error differs
+        assert judge((time, event)).value == pytest.approx(own.value)
+
+
+UNFIT = {
+    "nobody": ([], [], []),
+    "one patient": ([1.0], [2.0], [1]),
+    "no events": ([1.0, 2.0], [3.0, 4.0], [0, 0]),
+    "all at once": ([1.0, 2.0, 0.0], [2.0, 2.0, 2.0], [1, 1, 1]),
+    "gone before": ([1.0, 2.0, 0.0], [0.5, 0.2, 0.3], [1, 0, 0]),
+    "only rivals": ([1.0, 2.0, 0.0], [0.5, 2.0, 9.0], [2, 2, 0]),
+    "time zero": ([1.0, 2.0, 0.0], [0.0, 0.0, 9.0], [1, 0, 0]),
+}
+OTHERS = {
+    "slope": lambda risk, time, event: calibration_slope(risk, time, event),
+    "smooth": lambda risk, time, event: smooth_calibration(chance(risk, 4.5), time, event, 4.5, replicates=5),
+    "a": lambda risk, time, event: a_calibration(curves(risk), GRID, time, event),
+    "d": lambda risk, time, event: d_calibration(curves(risk), GRID, time, event),
+    "groups": lambda risk, time, event: calibration_groups(chance(risk, 4.5), time, event, 4.5),
+    "mean": lambda risk, time, event: restricted_mean(time, event, 4.5),
+    "means": lambda risk, time, event: restricted_mean_difference(time, event, np.arange(len(time)) % 2, 4.5),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+@pytest.mark.parametrize("judge", [*JUDGES, *OTHERS])
+def test_what_cannot_be_computed_is_said(judge, case):
+    with warnings.catch_warnings(), np.errstate(all="raise", under="ignore"):
+        warnings.simplefilter("error")
+        risk, time, event = (np.asarray(column, dtype=float) for column in UNFIT[case])
+        said = (JUDGES | OTHERS)[judge](risk, time, event)
+    for one in said if isinstance(said, tuple) else [said]:
+        if isinstance(one, Influence):
+            one = estimate(one)
+        assert one.reason if isinstance(one, Undefined) else not hasattr(one, "low") or one.low <= one.value <= one.high
+        assert "nan" not in str(one)
+
+
+BAD = {
+    "missing risk": ([np.nan, 1.0], [1.0, 2.0], [1, 0]),
+    "infinite risk": ([np.inf, 1.0], [1.0, 2.0], [1, 0]),
+    "negative time": ([0.0, 1.0], [-1.0, 2.0], [1, 0]),
+    "missing time": ([0.0, 1.0], [np.nan, 2.0], [1, 0]),
+    "half an event": ([0.0, 1.0], [1.0, 2.0], [0.5, 0]),
+    "negative event": ([0.0, 1.0], [1.0, 2.0], [-1, 0]),
+    "too few events": ([0.0, 1.0], [1.0, 2.0], [1]),
+    "too few risks": ([0.0], [1.0, 2.0], [1, 0]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("judge", RANKED)
+def test_input_that_cannot_be_judged_is_refused(judge, case):
+    with pytest.raises(DataError):
+        RANKED[judge](*(np.asarray(column, dtype=float) for column in BAD[case]))
+
+
+@pytest.mark.parametrize(
+    ("survival", "times"),
+    [
+        ([[1.2, 0.5], [0.9, 0.5]], [1, 2]),
+        ([[np.nan, 0.5], [0.9, 0.5]], [1, 2]),
+        ([[0.4, 0.5], [0.9, 0.5]], [1, 2]),
+        ([[0.6, 0.5], [0.9, 0.5]], [1, 1]),
+        ([[0.6, 0.5], [0.9, 0.5]], [1, np.inf]),
+        ([[0.6, 0.5], [0.9, 0.5]], [1]),
+    ],
+)
+@pytest.mark.parametrize("judge", [integrated_brier, antolini_c, a_calibration, d_calibration])
+def test_curves_that_cannot_be_are_refused(judge, survival, times):
+    with pytest.raises(DataError):
+        judge(survival, times, [1.0, 3.0], [1, 0])
+
+
+def test_columns_move_with_times_that_are_not_in_order():
+    rng = np.random.default_rng(0)
+    risk, time, event = rng.normal(size=40), rng.exponential(6, 40), rng.integers(0, 2, 40)
+    turned = integrated_brier(curves(risk)[:, ::-1], GRID[::-1], time, event)
+    assert turned.value == integrated_brier(curves(risk), GRID, time, event).value
+
+
+def test_different_questions_are_not_compared():
+    rng = np.random.default_rng(0)
+    risk, time, event = rng.normal(size=40), rng.exponential(6, 40), rng.integers(0, 2, 40)
+    with pytest.raises(DataError, match="one metric"):
+        compare(dynamic_auc(risk, time, event, 2.0), dynamic_auc(risk, time, event, 3.0))
+    missing = dynamic_auc(risk, time, event, 1e9)
+    assert compare(harrell_c(risk, time, event), missing) is missing
+    assert isinstance(estimate(harrell_c(risk, time, event)), Estimate)
