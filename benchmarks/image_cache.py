@@ -23,12 +23,17 @@ FOLDERS = count()
 
 
 def make(folder: Path, mode: str) -> list[Path]:
-    """JPEG photographs of smooth noise, all different."""
+    """Pictures of smooth noise, all different: JPEG, at 16 bit PNG."""
     rng = np.random.default_rng(0)
-    paths = [folder / f"{mode}_{row}.jpg" for row in range(FILES)]
+    deep = mode == "I;16"
+    paths = [folder / f"{row}.{'png' if deep else 'jpg'}" for row in range(FILES)]
+    folder.mkdir()
     for path in paths:
         coarse = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-        PIL.Image.fromarray(coarse).resize((SOURCE, SOURCE)).convert(mode).save(path, quality=90)
+        picture = PIL.Image.fromarray(coarse).resize((SOURCE, SOURCE)).convert("L" if deep else mode)
+        if deep:
+            picture = PIL.Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+        picture.save(path, **({} if deep else {"quality": 90}))
     return paths
 
 
@@ -86,5 +91,5 @@ def measure(folder: Path, mode: str) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        for mode in ("RGB", "L"):
-            measure(Path(folder), mode)
+        for name, mode in (("rgb", "RGB"), ("grey", "L"), ("deep", "I;16")):
+            measure(Path(folder) / name, mode)
