@@ -24,17 +24,16 @@ HEAD = """\
 # Encoders
 
 Written by `make tables`. An encoder turns the observations of one modality into tokens. Name one in Python
-(`encoders={{"mri": "unet"}}`, `encoders={{"mri": fdx.UNet(channels=8)}}`) or in YAML (`encoders: {{mri: unet}}`); any other
-name is looked up among timm's models.
+(`encoders={{"mri": "unet"}}`, `encoders={{"mri": fdx.UNet(channels=8)}}`) or in YAML (`encoders: {{mri: unet}}`); any
+other name is looked up among timm's models.
 
 {table}
 
 ## On real patients
 
-One modality at a time, default settings where the configuration does not say otherwise, the same folds for all encoders
-of an experiment. Networks with fewer than a few hundred patients differ by less than their intervals. Passes per second:
-training patients times epochs, by the time that fitting took, on one thread of a machine shared with other work; for
-encoders that look at images once, that includes looking.
+One modality at a time, default settings where the configuration does not say otherwise, the same folds for all
+encoders of an experiment. Passes per second: training patients times epochs, by the time that fitting took, on one thread
+of a machine shared with other work; for encoders that look at images once, that includes looking.
 
 {measured}
 """

@@ -6,6 +6,7 @@ says about any of them is not repeated.
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -130,13 +131,26 @@ def mended(path: Path) -> Iterator[None]:
         raise UnreadableFileError(path, "not a DICOM image, damaged or truncated") from None
 
 
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Whatever pydicom warns of or logs in here, which may quote values, is not heard."""
+    from pydicom.config import disable_value_validation
+
+    log = logging.getLogger("pydicom")
+    with QUIET, warnings.catch_warnings(), disable_value_validation():
+        warnings.simplefilter("ignore")
+        before, log.disabled = log.disabled, True
+        try:
+            yield
+        finally:
+            log.disabled = before
+
+
 def dataset(path: Path, names: Sequence[str]) -> Any:
     """Some elements of a file, converted; nothing that pydicom says of them gets out."""
     import pydicom
-    from pydicom.config import disable_value_validation
 
-    with QUIET, warnings.catch_warnings(), disable_value_validation():
-        warnings.simplefilter("ignore")
+    with silenced():
         found = pydicom.dcmread(path, stop_before_pixels="PixelData" not in names, specific_tags=list(names))
         for element in found:
             _ = element.value  # converted while silenced
@@ -157,8 +171,7 @@ def _refuse_deflated(path: Path) -> None:
     """Such a file is unpacked before its header can be read, and nothing says how large it will be."""
     from pydicom.filereader import read_file_meta_info
 
-    with QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with silenced():
         if read_file_meta_info(path).get("TransferSyntaxUID") == DEFLATED:
             raise UnreadableFileError(path, "is compressed as a whole (deflated). Save it without that")
 
