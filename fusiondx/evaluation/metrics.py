@@ -43,7 +43,7 @@ class Metric:
     classes: Literal["any", "two", "several"] = "any"
     """How many classes it is for."""
     fitted: bool = False
-    """Of several folds it is taken over all predictions at once; a difference of it has no interval here."""
+    """It is not bootstrapped: of several folds it has an interval of its own, and a difference of it has none here."""
 
 
 METRICS: Mapping[str, Metric] = {
@@ -79,6 +79,10 @@ METRICS: Mapping[str, Metric] = {
     "macro_auroc": Metric("AUROC, mean over labels", "labels"),
     "macro_average_precision": Metric("Average precision, mean over labels", "labels"),
     "c_index": Metric("Harrell's C-index", "survival"),
+    "uno_c": Metric("Uno's C-index", "survival", fitted=True),
+    "dynamic_auc": Metric("AUC at the median event time", "survival", fitted=True),
+    "ibs": Metric("Integrated Brier score", "survival", higher_is_better=False, fitted=True),
+    "ipa": Metric("Index of prediction accuracy at the median event time", "survival", fitted=True),
     "mean_cause_c_index": Metric("Cause-specific C-index, mean over causes", "competing"),
     "cause_c_index": Metric("Cause-specific C-index", "cause"),
     "mse": Metric("Mean squared error", "number", higher_is_better=False),

@@ -25,6 +25,7 @@ from fusiondx.evaluation import formulas
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.metrics import METRICS, measure, metrics_for
 from fusiondx.evaluation.parts import Part as Part
+from fusiondx.evaluation.prognosis import prognosis_outcomes
 from fusiondx.evaluation.ratio import mean_of_defined
 
 Array = npt.NDArray[Any]
@@ -161,6 +162,9 @@ class _Trial:
         """Metrics with an interval by formula: those of one part, or those fitted over all of them."""
         if not self.patients:
             return {name: Undefined(name, self.reason(), 0, self._events(np.arange(0))) for name in self.names}
+        if self.kind is SurvivalPrediction:
+            known = [(said.take(row), truth[row]) for (said, truth), row in zip(parts, self.rows, strict=True)]
+            return prognosis_outcomes(known, self.places)
         if len(parts) == 1:
             (prediction, truth), (row,) = parts[0], self.rows
             return formulas.by_formula(prediction.take(row), truth[row])

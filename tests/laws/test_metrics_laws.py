@@ -191,10 +191,12 @@ def test_order_of_rows_and_parts_changes_no_interval():
     ids = np.array([f"P{i}" for i in range(40)], dtype=object)
     columns = rng.normal(size=40), rng.integers(1, 9, 40), rng.random(40) < 0.5
     folds = np.array_split(rng.permutation(40), 2)
-    (straight,) = score([prognosis(ids[f], *(c[f] for c in columns)) for f in folds], replicates=100)
+    straight, *others = score([prognosis(ids[f], *(c[f] for c in columns)) for f in folds], replicates=100)
     back = [prognosis(ids[f[::-1]], *(c[f[::-1]] for c in columns)) for f in folds[::-1]]
-    (turned,) = score(back, replicates=100)
+    turned, *again = score(back, replicates=100)
     assert [turned.value, turned.low, turned.high] == pytest.approx([straight.value, straight.low, straight.high])
+    for one, other in zip(others, again, strict=True):
+        assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
 
 
 def test_seed_decides():

@@ -38,7 +38,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "coverage" / "classification.md"
 GRID = tuple(product((50, 100, 400), (0.1, 0.3, 0.5), (0.6, 0.7, 0.9, 0.98)))
 STRETCH, MOVE = 1.5, 0.5
 LOW, HIGH = 0.93, 0.975
-SOME = 5
+SOME = 10
 
 
 @dataclass(frozen=True)

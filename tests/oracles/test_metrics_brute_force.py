@@ -1,0 +1,80 @@
+"""Rank metrics and their variances against their definitions, pair by pair, on small random cases."""
+
+import numpy as np
+import pytest
+
+from fusiondx.evaluation.average_precision import average_precision_of
+from fusiondx.evaluation.bootstrap import bootstrap_auroc
+from fusiondx.evaluation.delong import auroc_of
+from fusiondx.evaluation.discrimination import auroc, average_precision, hand_till
+from fusiondx.evaluation.multiclass import estimate_hand_till
+
+CASES = pytest.mark.parametrize("cases", [200, pytest.param(2000, marks=pytest.mark.slow)])
+
+
+def drawn(rng):
+    """Scores with ties of up to 40 patients, some of either class."""
+    n = rng.integers(3, 41)
+    score, positive = rng.integers(0, rng.integers(1, 15), n) / 7, rng.random(n) < rng.choice([0.1, 0.3, 0.8])
+    positive[:2] = [True, False]
+    return score, positive
+
+
+def beats(a, b):
+    return (a[:, None] > b) + 0.5 * (a[:, None] == b)
+
+
+@CASES
+def test_auroc_and_delongs_variance(cases):
+    rng = np.random.default_rng(1)
+    for _ in range(cases):
+        score, positive = drawn(rng)
+        wins = beats(score[positive], score[~positive])
+        found, value = auroc_of(score, positive), wins.mean()
+        assert found.value == pytest.approx(value, abs=1e-12)
+        m, n = wins.shape
+        up, down = ((wins.mean(axis=k) - value) for k in (1, 0))
+        expected = (up @ up) / (m * max(m - 1, 1)) + (down @ down) / (n * max(n - 1, 1))
+        assert found.variance == pytest.approx(expected, abs=1e-12)
+
+
+@CASES
+def test_average_precision_and_its_influence(cases):
+    """By definition, and by counting a patient a little more often."""
+    rng = np.random.default_rng(2)
+    for _ in range(cases):
+        score, positive = drawn(rng)
+        reached = score[:, None] >= score[positive]
+        precision = (reached & positive[:, None]).sum(axis=0) / reached.sum(axis=0)
+        value, influence = average_precision_of(score, positive)
+        assert value == pytest.approx(precision.mean(), abs=1e-12)
+        assert value == pytest.approx(float(average_precision(score, positive)), abs=1e-12)
+        more = np.ones(len(score)) + 1e-6 * np.eye(len(score))
+        moved = (average_precision(score, positive, more) - value) / 1e-6
+        assert influence == pytest.approx(moved, abs=1e-4)
+
+
+@CASES
+def test_hand_till(cases):
+    rng = np.random.default_rng(3)
+    for _ in range(cases // 4):
+        n = rng.integers(6, 30)
+        label = np.r_[0, 1, 2, rng.integers(0, 3, n - 3)]
+        chance = rng.integers(0, 5, (n, 3)) / 4
+        pairs = [
+            beats(chance[label == a, a], chance[label == b, a]).mean() for a in range(3) for b in range(3) if a != b
+        ]
+        assert float(hand_till(chance, label)) == pytest.approx(np.mean(pairs), abs=1e-12)
+        assert estimate_hand_till(chance, label).value == pytest.approx(np.mean(pairs), abs=1e-12)
+
+
+def test_bootstrap_by_counts_is_that_of_auroc():
+    """The same draws, with negative patients named first, both by ascending score."""
+    rng = np.random.default_rng(4)
+    for _ in range(50):
+        score, positive = drawn(rng)
+        order = np.lexsort((score, positive))
+        draws, n = np.random.default_rng(9), len(score)
+        counts = [np.bincount(draws.integers(n, size=n, dtype=np.uint32), minlength=n) for _ in range(20)]
+        expected = auroc(score[order], positive[order], np.array(counts))
+        np.testing.assert_allclose(bootstrap_auroc(score, positive, replicates=20, seed=9), expected, rtol=1e-12)
