@@ -32,8 +32,8 @@ other name is looked up among timm's models.
 ## On real patients
 
 One modality at a time, default settings where the configuration does not say otherwise, the same folds for all
-encoders of an experiment. Passes per second: training patients times epochs, by the time that fitting took, on one thread
-of a machine shared with other work; for encoders that look at images once, that includes looking.
+encoders of an experiment. Passes per second: training patients times epochs, by the time that fitting took, on one
+thread of a machine shared with other work; for encoders that look at images once, that includes looking.
 
 {measured}
 """

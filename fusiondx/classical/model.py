@@ -34,8 +34,9 @@ class ClassicalModel(BaseEstimator):
         everybody: a patient who lacks one has its columns at the mean, and a column that says so.
     learner:
         "ridge" or "trees".
-    penalty:
-        Of a ridge regression, by target; left out, chosen on held-out folds of the training patients.
+    shares:
+        Of a ridge regression, by target: what each penalty counts for; left out, found on held-out folds of the
+        training patients.
 
     Interface as `FusionModel`'s. After `fit`: `views_`, `answers_` and `heads_`, by target.
     """
@@ -44,11 +45,11 @@ class ClassicalModel(BaseEstimator):
         self,
         views: tuple[str, ...],
         learner: Literal["ridge", "trees"] = "ridge",
-        penalty: dict[str, float] | None = None,
+        shares: dict[str, Floats] | None = None,
     ) -> None:
         self.views = views
         self.learner = learner
-        self.penalty = penalty
+        self.shares = shares
 
     def fit(self, cohort: Cohort, y: Any = None) -> Self:
         """Fit one model per target, on the patients whose answer is known."""
@@ -67,9 +68,9 @@ class ClassicalModel(BaseEstimator):
         return self
 
     def again(self) -> ClassicalModel:
-        """The same settings, not fitted, with the penalties that were chosen."""
-        chosen = {name: answer.penalty for name, answer in self.answers_.items() if isinstance(answer, Linear)}
-        return ClassicalModel(self.views, self.learner, chosen or None)
+        """The same settings, not fitted, with the shares of penalties that were found."""
+        found = {name: answer.shares for name, answer in self.answers_.items() if isinstance(answer, Linear)}
+        return ClassicalModel(self.views, self.learner, found or None)
 
     def predict(self, cohort: Cohort) -> dict[str, Prediction]:
         """Predictions by target, for the patients it can answer for."""
@@ -87,7 +88,7 @@ class ClassicalModel(BaseEstimator):
     def _answer(self, name: str, columns: Floats, truth: TargetValues) -> Linear | Trees:
         if self.learner == "trees":
             return fit_trees(columns, truth)
-        return fit_linear(columns, truth, (self.penalty or {}).get(name))
+        return fit_linear(columns, truth, (self.shares or {}).get(name))
 
     def _columns(self, blocks: list[tuple[Floats, npt.NDArray[np.bool_]]]) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Views side by side, each with the same total variance, and the patients they speak of."""

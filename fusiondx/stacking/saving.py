@@ -241,7 +241,7 @@ def answer(m: SavedMember, target: str, arrays: Arrays) -> Linear | Trees:
     """What answers one target."""
     if m.learner == "ridge":
         part = within("0", arrays)
-        return Linear(part["weights"], part["bias"], part["penalty"].item())
+        return Linear(part["weights"], part["bias"], part["shares"])
     count, paired = m.forests[target]
     return Trees(tuple(forest(within(str(n), arrays)) for n in range(count)), paired)
 

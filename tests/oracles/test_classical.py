@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeRegressor
 
-from fusiondx.classical.linear import fit_linear
+from fusiondx.classical.linear import PENALTIES, fit_linear
 from fusiondx.classical.trees import LEAP, exposure, fit_trees, planted
 from fusiondx.classical.view import principal
 from fusiondx.core.targets import Classes, CompetingRisks, Labels, Number, Survival, TargetValues
@@ -28,17 +28,22 @@ def classes(labels: Any, names: tuple[str, ...]) -> TargetValues:
     return TargetValues(Classes("c", names), {"label": np.asarray(labels)}, KNOWN, names)
 
 
+def only(penalty: float) -> Any:
+    """All of one penalty."""
+    return np.eye(len(PENALTIES))[PENALTIES.index(penalty)]
+
+
 @pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "c")])
 def test_logistic_regression_is_scikit_learns(names: tuple[str, ...]) -> None:
     label = np.digitize(COLUMNS[:, 0] + RNG.normal(size=PATIENTS), [0, 0.8][: len(names) - 1])
-    answers = fit_linear(COLUMNS, classes(label, names), 2.0)(COLUMNS)
-    theirs = LogisticRegression(C=0.5, max_iter=1000).fit(COLUMNS, label).predict_log_proba(COLUMNS)
+    answers = fit_linear(COLUMNS, classes(label, names), only(10.0))(COLUMNS)
+    theirs = LogisticRegression(C=0.1, max_iter=1000).fit(COLUMNS, label).predict_log_proba(COLUMNS)
     assert answers.sum(axis=1) == pytest.approx(0, abs=1e-9)
     np.testing.assert_allclose(answers, theirs - theirs.mean(axis=1, keepdims=True), atol=1e-6)
 
 
 def test_a_class_without_patients_is_improbable_not_impossible() -> None:
-    answers = fit_linear(COLUMNS, classes((COLUMNS[:, 0] > 0).astype(int), ("a", "b", "never")), 1.0)(COLUMNS)
+    answers = fit_linear(COLUMNS, classes((COLUMNS[:, 0] > 0).astype(int), ("a", "b", "never")), only(1.0))(COLUMNS)
     assert np.isfinite(answers).all()
     assert (answers[:, 2] < answers[:, :2].max(axis=1)).all()
 
@@ -47,7 +52,7 @@ def test_labels_are_learnt_one_by_one_from_those_who_have_them_told() -> None:
     yes = (COLUMNS[:, :2] > 0).astype(int)
     told = RNG.random((PATIENTS, 2)) < 0.8
     truth = TargetValues(Labels(("l", "m")), {"label": yes, "told": told}, told.any(axis=1), ("l", "m"))
-    answers = fit_linear(COLUMNS, truth, 1.0)(COLUMNS)
+    answers = fit_linear(COLUMNS, truth, only(1.0))(COLUMNS)
     for j in range(2):
         theirs = LogisticRegression(C=1.0, max_iter=1000).fit(COLUMNS[told[:, j]], yes[told[:, j], j])
         np.testing.assert_allclose(answers[:, j], theirs.decision_function(COLUMNS), atol=1e-6)
@@ -55,24 +60,36 @@ def test_labels_are_learnt_one_by_one_from_those_who_have_them_told() -> None:
 
 def test_hazards_of_causes_are_cox_regressions_to_which_other_causes_are_censoring() -> None:
     truth = TargetValues(CompetingRisks("t", "e", ("x", "y")), {"time": TIME, "event": CAUSE}, KNOWN, ("x", "y"))
-    fitted = fit_linear(COLUMNS, truth, 3.0)
+    fitted = fit_linear(COLUMNS, truth, only(10.0))
     for k in range(2):
-        np.testing.assert_allclose(fitted.weights[:, k], fit_cox(COLUMNS, TIME, k + 1 == CAUSE, 3.0))
+        np.testing.assert_allclose(fitted.weights[:, k], fit_cox(COLUMNS, TIME, k + 1 == CAUSE, 10.0))
     np.testing.assert_allclose(fitted(COLUMNS).mean(axis=0), 0, atol=1e-9)
 
 
 def test_numbers_are_ridge_regressions_of_the_standardised_value() -> None:
     value = 5 + 3 * COLUMNS[:, 0] + RNG.normal(size=PATIENTS)
     truth = TargetValues(Number("v"), {"value": value}, KNOWN)
-    theirs = Ridge(alpha=2.0).fit(COLUMNS, value).predict(COLUMNS)
-    np.testing.assert_allclose(fit_linear(COLUMNS, truth, 2.0)(COLUMNS)[:, 0], (theirs - value.mean()) / value.std())
+    theirs = Ridge(alpha=10.0).fit(COLUMNS, value).predict(COLUMNS)
+    answers = fit_linear(COLUMNS, truth, only(10.0))(COLUMNS)[:, 0]
+    np.testing.assert_allclose(answers, (theirs - value.mean()) / value.std())
 
 
-def test_a_penalty_is_chosen_strong_where_there_is_nothing_and_weak_where_there_is_much() -> None:
+def test_strong_penalties_count_where_there_is_nothing_and_weak_ones_where_there_is_much() -> None:
     wide = np.concatenate([COLUMNS, RNG.normal(size=(PATIENTS, 40))], axis=1)
     noise = classes(RNG.integers(0, 2, PATIENTS), ("a", "b"))
     signal = classes((COLUMNS.sum(axis=1) > 0).astype(int), ("a", "b"))
-    assert fit_linear(wide, noise).penalty >= 100 > 10 >= fit_linear(wide, signal).penalty
+    strong = np.array(PENALTIES) >= 100
+    for truth, expected in ((noise, 1.0), (signal, 0.0)):
+        shares = fit_linear(wide, truth).shares
+        assert shares.sum() == pytest.approx(1)
+        assert shares[strong].sum() == pytest.approx(expected, abs=0.1)
+
+
+def test_penalties_that_are_as_likely_are_averaged() -> None:
+    truth = classes((COLUMNS[:, 0] + 2 * RNG.normal(size=PATIENTS) > 0).astype(int), ("a", "b"))
+    both = (only(10.0) + only(100.0)) / 2
+    mean = (fit_linear(COLUMNS, truth, only(10.0)).weights + fit_linear(COLUMNS, truth, only(100.0)).weights) / 2
+    np.testing.assert_allclose(fit_linear(COLUMNS, truth, both).weights, mean)
 
 
 def test_planted_trees_say_what_scikit_learns_say() -> None:
