@@ -83,7 +83,7 @@ def likely(regression: Regression, columns: Floats, truth: TargetValues) -> Floa
     strata = truth.strata
     folds = min(FOLDS, int(np.bincount(strata - strata.min()).max()), len(strata))
     if folds < 2:
-        return np.eye(len(PENALTIES))[PENALTIES.index(USUAL)]
+        return np.asarray([float(penalty == USUAL) for penalty in PENALTIES])
     splits = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(columns, strata))
     worth = np.array([sum(held_out(regression, columns, truth, p, split) for split in splits) for p in PENALTIES])
     odds = np.exp(worth - worth.max())

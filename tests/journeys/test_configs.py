@@ -26,7 +26,7 @@ HELD_OUT = {
     "glioma/best.yaml": [114, 114, 114, 114, 113],
     "glioma/best_idh1.yaml": [21] * 25,
     "nsclc_ct/best.yaml": [60] * 25,
-    "derm7pt/encoders.yaml": [337] * 3,
+    "derm7pt/encoders.yaml": [506, 505],
     "glioma/encoders_clinical.yaml": [114, 114, 114, 114, 113],
     "glioma/encoders_omics.yaml": [114, 114, 114, 114, 113],
     "glioma/segmentation.yaml": [22],
