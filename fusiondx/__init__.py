@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from fusiondx.encoders import UNet as UNet
     from fusiondx.errors import FusionDxError as FusionDxError
     from fusiondx.errors import FusionDxWarning as FusionDxWarning
+    from fusiondx.explain.explanation import Explanation as Explanation
     from fusiondx.fusion import Attention as Attention
     from fusiondx.fusion import Bottleneck as Bottleneck
     from fusiondx.fusion import CoAttention as CoAttention
@@ -125,6 +126,7 @@ _HOMES = {
         "UNet",
     ),
     "fusiondx.errors": ("FusionDxError", "FusionDxWarning"),
+    "fusiondx.explain.explanation": ("Explanation",),
     "fusiondx.fusion": (
         "Attention",
         "Bottleneck",

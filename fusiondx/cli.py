@@ -154,6 +154,25 @@ def reproduce(run: Run, data: Data = None) -> None:
 
 
 @app.command()
+def explain(
+    run: Run,
+    data: Annotated[Path, typer.Option(help="Folder with the data files.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    patient: Annotated[list[str] | None, typer.Option(help="Whom to explain; left out: all, with 20 cards.")] = None,
+    target: Annotated[str | None, typer.Option(help="Which of several targets.")] = None,
+    label: Annotated[str | None, typer.Option(help="Which class, finding or cause.")] = None,
+    horizon: Annotated[float | None, typer.Option(help="Of a prognosis, in its unit.")] = None,
+    model: Annotated[str | None, typer.Option(help="Which of several models.")] = None,
+) -> None:
+    """Say what drove a run's predictions: tables as CSV, and a card for each patient as HTML and PNG."""
+    with spoken():
+        from fusiondx.experiment import explaining
+
+        pages = explaining.explain(run, data, out, patient or (), target, label, horizon, model)
+        note(f"{len(pages)} cards and the tables: {out}")
+
+
+@app.command()
 def report(run: Run) -> None:
     """Draw the report.html of a finished run afresh from its report.json."""
     with spoken():

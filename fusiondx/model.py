@@ -57,6 +57,9 @@ from fusiondx.segmentation import Segmentation
 from fusiondx.training import Training, train
 
 if TYPE_CHECKING:
+    from fusiondx.explain.explanation import Explanation
+    from fusiondx.explain.heat import Method
+    from fusiondx.explain.question import Scale
     from fusiondx.stacking.stack import Stack
 
 PREDICT_SIZE = 64
@@ -284,6 +287,33 @@ class FusionModel(Answering):
         batches = self._batches(cohort)
         with torch.inference_mode():
             return {name: drawn_by(self.networks_, name, batches, cohort.ids) for name in self.segments_}
+
+    def explain(
+        self,
+        cohort: Cohort,
+        target: str | None = None,
+        *,
+        label: str | None = None,
+        horizon: float | None = None,
+        scale: Scale = "probability",
+        method: Method = "hirescam",
+        reference: Cohort | None = None,
+    ) -> Explanation:
+        """What drove the prediction of one number for each patient: by modality, column, gene set and place.
+
+        The number is the probability of `label` (a class, finding or cause; left out, each patient's most probable
+        one), for a prognosis that of an event by `horizon` (in the target's unit; left out, the middle of the curves'
+        times), or a quantity. `scale` "link" explains log odds, or for a prognosis the log cumulative hazard, instead.
+        `method` draws the heat maps of networks with feature maps: HiResCAM, or Grad-CAM with its averaged slopes.
+        `reference` are the patients whose average columns are compared with, and among whom neighbours are looked for;
+        left out, the training patients, which a loaded model does not remember.
+
+        Raises `ConfigError` for a target, label, horizon, scale or method that cannot be, else as `predict`.
+        """
+        from fusiondx.explain.explaining import explain  # late: it imports what draws
+
+        given = (target, label, horizon, scale, method, reference)
+        return explain(self._fitted(), cohort, self._batches, *given)
 
     @property
     def parameters_(self) -> int:

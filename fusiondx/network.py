@@ -47,11 +47,18 @@ class Network(nn.Module):
     def opinions(self, batch: Batch) -> Tokens:
         """What the fusion makes of the modalities each patient has."""
         inputs = drop_modalities(batch.inputs, self.modality_dropout) if self.training else batch.inputs
-        read = {name: self.items(name, inputs.__getitem__) for name in self.encoders}
-        tokens = {name: self.tokens(name, items) for name, items in read.items()}
-        timed = {name: clock(tokens[name], read[name]) for name, clock in self.clocks.items()}
-        opinions: Tokens = self.fusion({**tokens, **timed})
+        opinions: Tokens = self.fusion(self.read(inputs))
         return opinions
+
+    def read(self, inputs: Mapping[str, Items]) -> dict[str, Tokens]:
+        """What the encoders make of a batch's inputs, as the fusion is given it."""
+        return {name: self.timed(name, self.items(name, inputs.__getitem__)) for name in self.encoders}
+
+    def timed(self, name: str, items: Items) -> Tokens:
+        """What one encoder makes of its items, and when they were observed."""
+        tokens = self.tokens(name, items)
+        found: Tokens = self.clocks[name](tokens, items) if name in self.clocks else tokens
+        return found
 
     def items(self, name: str, of: Callable[[str], Items]) -> Items:
         """What an encoder reads: the items `of` a modality, or of several tables side by side."""
@@ -71,7 +78,10 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, "batch outputs"]]:
         """One raw answer per patient, by target."""
-        opinions = self.opinions(batch)
+        return self.decided(self.opinions(batch))
+
+    def decided(self, opinions: Tokens) -> dict[str, Float[Tensor, "batch outputs"]]:
+        """The answers to opinions, by target."""
         return {name: self.fusion.decide(h(opinions.values), opinions.mask) for name, h in self.named_heads()}
 
     def losses(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:

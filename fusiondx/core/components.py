@@ -136,6 +136,16 @@ class Segmenting(Protocol):
 
 
 @runtime_checkable
+class Mapped(Protocol):
+    """An image encoder that tells where feature maps become tokens, so that heat maps can be drawn."""
+
+    @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        """The layers that are given the maps, ``(items, channels, *smaller)`` each; pixels need not go through one.
+        None where there are no such maps."""
+
+
+@runtime_checkable
 class Paced(Protocol):
     """An encoder parts of which learn more slowly than the rest of the network, as pretrained ones should."""
 

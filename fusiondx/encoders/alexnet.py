@@ -72,6 +72,10 @@ class AlexNetEncoder(Encoder):
         self.apply(he)
         self.project = nn.Linear(units, dim)
 
+    @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        return (self.grid or self.dense,)
+
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
         maps = self.convolutions(pixels)

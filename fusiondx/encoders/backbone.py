@@ -98,6 +98,16 @@ class BackboneEncoder(Encoder):
             self.project = nn.Linear(features(self.body, shape, spec.name), dim)
         self.pace, self.layer_decay = spec.pace if spec.warm else 1.0, spec.layer_decay
 
+    @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        """The pooling of a convolutional network; nothing of a transformer without one."""
+        from timm.layers import SelectAdaptivePool2d
+
+        if self.grid is not None:
+            return (self.grid,)
+        pools = [m for m in self.body.modules() if isinstance(m, SelectAdaptivePool2d)]
+        return tuple(pools[-1:]) if getattr(self.body, "output_fmt", "NCHW") == "NCHW" else ()
+
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
         if not len(items):

@@ -49,6 +49,10 @@ class ConvNetEncoder(Encoder):
         self.readout = Readout(shape.channels, sum(spec.channels), dim, spec.dropout) if one else None
         self.grid = None if one else Grid(shape.channels, spec.channels[-1], dim, spec.grid, flat)
 
+    @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        return tuple(layer for layer in (self.readout, self.grid) if layer is not None)
+
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
         maps = [pixels]

@@ -60,11 +60,16 @@ class FCNEncoder(Encoder):
             self.readout = Readout(shape.channels, spec.scores, dim, spec.dropout)
         self.segmenter = Segmenter(spec.scores, dim, flat, spec.segmentation) if shape.segmented else None
         self.cost = torch.zeros(())
+        self.summed = nn.Identity()
         channels_last(self, flat)
 
     @property
     def segments(self) -> bool:
         return self.segmenter is not None
+
+    @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        return (self.summed,)
 
     def maps(self, pixels: Float[Tensor, "items channels *size"]) -> Float[Tensor, "items scores *smaller"]:
         """The summed score map, at the resolution of the third stage from the end."""
@@ -79,7 +84,7 @@ class FCNEncoder(Encoder):
 
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
-        scores = self.maps(pixels)
+        scores = self.summed(self.maps(pixels))
         tokens = self.readout(pixels, scores).unsqueeze(1) if self.grid is None else self.grid(pixels, scores)
         if self.segmenter is not None:
             described, self.cost = self.segmenter.both(scores, items)

@@ -61,10 +61,15 @@ class FrozenBackbone(Extractor):
     def forward(
         self, pixels: Float[Tensor, "channels height width"], mask: Bool[Tensor, "1 height width"] | None
     ) -> Float[Tensor, " features"]:
-        stages = self.stages(pixels)
+        return self.described(self.stages(pixels), mask)
+
+    def described(
+        self, stages: list[Tensor], mask: Bool[Tensor, "1 height width"] | None
+    ) -> Float[Tensor, " features"]:
+        """The features of an image whose stages are these."""
         found = [statistics(stage)[0] for stage in stages]
         if self.images.masked:
-            inside = torch.zeros(1, *pixels.shape[1:]) if mask is None else mask.float()
+            inside = torch.zeros(1, *self.images.size) if mask is None else mask.float()
             found += [within(stage[0], inside) for stage in stages]
         return torch.cat(found)
 

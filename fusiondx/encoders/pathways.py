@@ -89,6 +89,7 @@ class PathwaysEncoder(Encoder):
         self.sizes = [len(columns) for columns in members.values()]
         everyone = [column for columns in members.values() for column in columns]
         self.register_buffer("columns_of_set", torch.tensor(everyone, dtype=torch.int64))
+        self.gather = nn.Identity()  # where an explanation finds each set's columns apart from those of other sets
         self.input_dropout = nn.Dropout(spec.input_dropout)
         start = torch.tensor(self.sizes).rsqrt().repeat_interleave(torch.tensor(self.sizes))
         self.weight = nn.Parameter(torch.randn(len(everyone), spec.width) * start.unsqueeze(1))
@@ -106,7 +107,7 @@ class PathwaysEncoder(Encoder):
 
     def tokens(self, columns: Float[Tensor, "items width"]) -> Float[Tensor, "items sets dim"]:
         """One product per set: no weights, and no work, for genes outside it."""
-        inside = torch.split(columns[:, self.columns_of_set], self.sizes, dim=1)
+        inside = torch.split(self.gather(columns[:, self.columns_of_set]), self.sizes, dim=1)
         sums = [x @ w for x, w in zip(inside, torch.split(self.weight, self.sizes), strict=True)]
         tokens: Tensor = self.project(self.activate(torch.stack(sums, dim=1) + self.offset))
         return tokens + self.bias

@@ -58,6 +58,10 @@ class SmallCNNEncoder(Encoder):
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(cells, spec.dense), nn.ReLU())
         self.project = nn.Linear(spec.dense, dim)
 
+    @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        return (self.grid or self.body[-4],)
+
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
         found = self.body(pixels)

@@ -59,11 +59,16 @@ class UNetEncoder(Encoder):
             self.readout = Readout(shape.channels, widths[0] + widths[-1], dim, spec.dropout)
         self.segmenter = Segmenter(widths[0], dim, flat, spec.segmentation) if shape.segmented else None
         self.cost = torch.zeros(())
+        self.decoded, self.bottleneck = nn.Identity(), nn.Identity()
         channels_last(self, flat)
 
     @property
     def segments(self) -> bool:
         return self.segmenter is not None
+
+    @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        return (self.decoded, self.bottleneck)
 
     def contract(self, pixels: Float[Tensor, "items channels *size"]) -> list[Tensor]:
         """The feature map of every resolution, the bottleneck last."""
@@ -86,9 +91,9 @@ class UNetEncoder(Encoder):
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
         found = self.contract(pixels)
-        decoded = self.expand(found)
+        decoded, deepest = self.decoded(self.expand(found)), self.bottleneck(found[-1])
         tokens = (
-            self.readout(pixels, decoded, found[-1]).unsqueeze(1) if self.grid is None else self.grid(pixels, decoded)
+            self.readout(pixels, decoded, deepest).unsqueeze(1) if self.grid is None else self.grid(pixels, decoded)
         )
         if self.segmenter is not None:
             described, self.cost = self.segmenter.both(decoded, items)

@@ -30,6 +30,10 @@ class WholeMapEncoder(Encoder):
         self.readout = Readout(shape.channels, found, dim, dropout) if cells == 1 else None
         self.grid = Grid(shape.channels, found, dim, cells, flat) if cells > 1 else None
 
+    @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        return tuple(layer for layer in (self.readout, self.grid) if layer is not None)
+
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
         if not len(items):

@@ -1,4 +1,4 @@
-"""Figures as SVG text. The only file that knows matplotlib.
+"""Figures as SVG text. With `portrait` the only file that knows matplotlib.
 
 Every figure is drawn without a background, its ink in the colour of the surrounding text and its series in
 ``var(--series-N)``, so that a page can show it in light and in dark. The same numbers give the same text.
@@ -72,7 +72,7 @@ class Line:
 
 def roc(lines: Sequence[Line], alt: str) -> str:
     """ROC curves, the metric of each in the legend."""
-    with _style(alt):
+    with styled(alt):
         figure, axes = _canvas(3.7 + 0.19 * len(lines), width=4.3)
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.7, alpha=0.35)
         for place, line in enumerate(lines):
@@ -82,12 +82,12 @@ def roc(lines: Sequence[Line], alt: str) -> str:
         )
         handles = [Line2D([], [], **_stroke(place, line.role)) for place, line in enumerate(lines)]
         _legend(figure, handles, [f"{_value(line.value)} {short(line.name, 40)}" for line in lines], title="AUROC")
-        return _svg(figure, alt)
+        return as_svg(figure, alt)
 
 
 def confusion(counts: npt.NDArray[np.int64], classes: Sequence[str], alt: str) -> str:
     """Patients by true and predicted class; the deeper a cell, the larger its share of the true class."""
-    with _style(alt):
+    with styled(alt):
         size = len(counts)
         figure, axes = _canvas(min(5.2, 1.7 + 0.62 * size), width=min(5.0, 2.4 + 0.75 * size))
         share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -101,12 +101,12 @@ def confusion(counts: npt.NDArray[np.int64], classes: Sequence[str], alt: str) -
         axes.set_yticks(range(size), names)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        return _svg(figure, alt)
+        return as_svg(figure, alt)
 
 
 def survival(panel: RiskGroups, unit: str, note: str, alt: str) -> str:
     """Kaplan-Meier curves with 95 % bands and numbers at risk; `note` stands in a corner."""
-    with _style(alt):
+    with styled(alt):
         figure = Figure(figsize=(5.0, 4.3), layout="constrained")
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(5, 1))
         most = max(panel.until.values())
@@ -120,12 +120,12 @@ def survival(panel: RiskGroups, unit: str, note: str, alt: str) -> str:
         _numbers_at_risk(below, panel)
         labels = [f"{name} ({counted(group.patients, 'patient')})" for name, group in panel.groups.items()]
         _legend(figure, [Line2D([], [], **stroke) for stroke in strokes.values()], labels, columns=2)
-        return _svg(figure, alt)
+        return as_svg(figure, alt)
 
 
 def scatter(true: Floats, predicted: Floats, unit: str, alt: str) -> str:
     """Predicted against true values; on the line they agree."""
-    with _style(alt):
+    with styled(alt):
         figure, axes = _canvas(4.2)
         ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
         axes.plot(ends, ends, color=INK, linewidth=0.7, alpha=0.45)
@@ -133,12 +133,12 @@ def scatter(true: Floats, predicted: Floats, unit: str, alt: str) -> str:
         axes.scatter(true, predicted, s=size, color=SERIES[0], alpha=0.55, linewidths=0)
         of = f" ({plain(unit)})" if unit else ""
         axes.set(xlabel=f"True{of}", ylabel=f"Predicted{of}")
-        return _svg(figure, alt)
+        return as_svg(figure, alt)
 
 
 def training(history: pd.DataFrame, alt: str) -> str:
     """Loss by epoch on training and on validation patients; folds and members are drawn one over the other."""
-    with _style(alt):
+    with styled(alt):
         figure, axes = _canvas(3.2)
         runs = [column for column in ("fold", "member") if column in history]
         folds = [part for _, part in history.groupby(runs)] if runs else [history]
@@ -153,12 +153,12 @@ def training(history: pd.DataFrame, alt: str) -> str:
         axes.xaxis.get_major_locator().set_params(integer=True)
         handles = [Line2D([], [], **_stroke(place, role)) for _, place, role in shown.values()]
         _legend(figure, handles, [label for label, *_ in shown.values()], columns=2)
-        return _svg(figure, alt)
+        return as_svg(figure, alt)
 
 
 def forest(rows: Sequence[tuple[str, Role, Outcome]], metric: str, chance: float | None, alt: str) -> str:
     """Estimates with their intervals, one model below the other; `chance` is marked in each row."""
-    with _style(alt):
+    with styled(alt):
         figure, axes = _canvas(0.75 + 0.42 * len(rows))
         for place, (name, role, found) in enumerate(rows):
             _interval(axes, place, role, found)
@@ -170,7 +170,7 @@ def forest(rows: Sequence[tuple[str, Role, Outcome]], metric: str, chance: float
         axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=plain(metric), yticks=[])
         axes.margins(x=0.06)
         axes.spines["left"].set_visible(False)
-        return _svg(figure, alt)
+        return as_svg(figure, alt)
 
 
 def _interval(axes: Any, place: int, role: Role, found: Outcome) -> None:
@@ -235,7 +235,7 @@ def _value(found: Outcome | None) -> str:
 
 
 @contextmanager
-def _style(salt: str) -> Iterator[None]:
+def styled(salt: str) -> Iterator[None]:
     """Our style whatever the user's; ids differ between figures, so that a page can hold several."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
@@ -244,7 +244,7 @@ def _style(salt: str) -> Iterator[None]:
         yield
 
 
-def _svg(figure: Figure, alt: str) -> str:
+def as_svg(figure: Figure, alt: str) -> str:
     drawn = StringIO()
     nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
     FigureCanvasSVG(figure).print_svg(drawn, metadata=nothing)  # savefig would draw everything twice
