@@ -26,6 +26,8 @@ GREY = frozenset({"1", "L", "LA"})
 COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 WIDTH, HEIGHT, BITS, ORIENTATION = 256, 257, 258, 274
 """Tags of TIFF and EXIF."""
+EXIF = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
+"""Where a JPEG or PNG holds the latter."""
 
 Array = npt.NDArray[Any]
 
@@ -144,7 +146,9 @@ def _verify(path: Path) -> None:
 
 
 def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
-    turned = image.getexif().get(ORIENTATION, 1) != 1
+    # most files have none, and asking costs as much as decoding a small picture
+    told = image.format == "TIFF" or not EXIF.isdisjoint(image.info)
+    turned = told and image.getexif().get(ORIENTATION, 1) != 1
     return PIL.ImageOps.exif_transpose(image) if turned else image
 
 

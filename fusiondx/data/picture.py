@@ -100,7 +100,9 @@ class Image(Spec):
             bands = [windowed(band, window) for one in bands for band in one.split()]
         height, width = self.shape
         resized = [np.asarray(b.resize((width, height), PIL.Image.Resampling.BILINEAR, box=box)) for b in bands]
-        return fitted(np.moveaxis(resized[0], -1, 0) if resized[0].ndim == 3 else np.stack(resized), layout)
+        if len(resized) == 1:
+            return fitted(np.moveaxis(resized[0], -1, 0) if resized[0].ndim == 3 else resized[0][None], layout)
+        return fitted(np.stack(resized), layout)
 
     def decode_mask(self, mask: Path | None, path: Path) -> Array:
         """The mask of the image at `path`, shape ``(1, height, width)``, 255 where at least half tumour, else 0."""
@@ -155,6 +157,8 @@ def greyed(bands: Bands) -> Bands:
 
 def fitted(image: Array, layout: Layout) -> Array:
     """A decoded image as the cache keeps it: rounded if integers are, one channel repeated if others have several."""
+    if image.dtype == layout.dtype and len(image) == layout.channels:
+        return image
     if layout.dtype.kind in "iu" and image.dtype.kind == "f":
         limits = np.iinfo(layout.dtype)
         image = np.rint(image).clip(limits.min, limits.max)

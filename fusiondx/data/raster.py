@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,9 @@ class Raster:
 
 def refuse_unaffordable(path: Path, shape: tuple[int, ...], itemsize: int, what: str = "pixels") -> None:
     """Raise `UnreadableFileError` where decoding would take more than the budget, or nothing is there to decode."""
-    size = int(np.prod(shape, dtype=object)) * itemsize
+    size = math.prod(shape) * itemsize
+    if 0 < size <= BUDGET and min(shape) > 0:
+        return
     named = " x ".join(map(str, shape))
     if min(shape) < 1:
         raise UnreadableFileError(path, f"claims {named} {what}, which is nothing")

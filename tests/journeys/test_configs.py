@@ -80,6 +80,7 @@ LONG = (
     *(name for name in EXPERIMENTS if "best" in name),
     "derm7pt/bags.yaml",
     "derm7pt/encoders.yaml",
+    "derm7pt/melanoma.yaml",
     "nsclc_ct/encoders.yaml",
     "glioma/segmentation.yaml",
 )
