@@ -142,6 +142,42 @@ def predict(
 
 
 @app.command()
+def evaluate(
+    predictions: Annotated[list[Path], typer.Argument(help="Tables of predictions, one a model.", show_default=False)],
+    truth: Annotated[Path, typer.Option(help="Table with what happened.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("evaluation"),
+    baseline: Annotated[Path | None, typer.Option(help="Predictions of the clinical baseline.")] = None,
+    id: Annotated[str, typer.Option(help="Column of patient ids, in all tables.")] = "patient_id",
+    label: Annotated[str | None, typer.Option(help="Truth: column of classes.")] = None,
+    time: Annotated[str | None, typer.Option(help="Truth: column of times.")] = None,
+    event: Annotated[str | None, typer.Option(help="Truth: column of events, 1 or 0.")] = None,
+    number: Annotated[str | None, typer.Option(help="Truth: column of numbers.")] = None,
+    prediction: Annotated[str | None, typer.Option(help="Column of probabilities, risks or numbers.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Their order: no,yes. The last of two is positive.")] = None,
+    unit: Annotated[Literal["days", "weeks", "months", "years"], typer.Option(help="Of the times.")] = "months",
+    by: Annotated[list[str] | None, typer.Option(help="Truth: column of subgroups; may be given again.")] = None,
+    cut: Annotated[float | None, typer.Option(help="Risk above which it is high, fixed in training.")] = None,
+    failures: Annotated[int, typer.Option(min=0, help="Worst predictions to list, with patient ids.")] = 0,
+    replicates: Annotated[int, typer.Option(min=1, help="Bootstrap replicates.")] = 1000,
+    overwrite: Overwrite = False,
+) -> None:
+    """Judge predictions made by any tool: joined to the truth by patient id, with intervals, as a page.
+
+    Columns of predictions: probability[CLASS] of every class, or probability of the second of two; risk (higher is
+    worse) and survival[TIME], the probability to be event-free then; value, for numbers; fold, of out-of-fold ones.
+    """
+    with spoken():
+        from fusiondx.experiment import evaluating
+
+        order = () if classes is None else tuple(name.strip() for name in classes.split(","))
+        truths = {"label": label, "time": time, "event": event, "number": number}
+        more = {"by": tuple(by or ()), "cut": cut, "failures": failures, "replicates": replicates}
+        asked = evaluating.Asked(id, **truths, classes=order, unit=unit, prediction=prediction, **more)
+        print(evaluating.evaluate(predictions, truth, out, asked, baseline, overwrite))
+        note(f"Report: {out / 'report.html'}; table: {out / 'metrics.csv'}")
+
+
+@app.command()
 def reproduce(run: Run, data: Data = None) -> None:
     """Do a finished run again and say whether data, versions and numbers are the same; exit code 3 where not."""
     with spoken():

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from fusiondx.core.components import RawImages
 from fusiondx.core.joining import read_by
+from fusiondx.core.placing import take_place as take_place
 from fusiondx.core.settings import parse
 from fusiondx.core.spec import Spec, spec
 from fusiondx.core.targets import TargetSpec
@@ -149,17 +150,3 @@ def sync(file: Path) -> None:
     if file.is_file():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
-
-
-def take_place(staged: Path, folder: Path) -> None:
-    """Let `staged` become `folder`; whoever looks sees the old one, the new one or none, never a mixture."""
-    if not folder.exists():
-        staged.rename(folder)
-        return
-    retired = folder.rename(staged.with_name(staged.name + ".old"))
-    try:
-        staged.rename(folder)
-    except BaseException:
-        retired.rename(folder)
-        raise
-    shutil.rmtree(retired, ignore_errors=True)

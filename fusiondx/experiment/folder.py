@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fusiondx.core.placing import take_place
 from fusiondx.errors import RunError, did_you_mean, listed
-from fusiondx.saving import take_place
 
 FORMAT = 1
 """Version of the folder's layout."""

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
+from typing import Self
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 
+class Exact(str):
+    """A number as a reader sees it, which knows all its digits: the page carries them beside the text."""
+
+    digits: dict[str, str]
+
+    def __new__(cls, text: str, value: float | None, **ends: float) -> Self:
+        cell = super().__new__(cls, text)
+        given = {"value": value, **{f"data-{name}": end for name, end in ends.items()}}
+        cell.digits = {name: repr(float(of)) for name, of in given.items() if of is not None and isfinite(of)}
+        return cell
+
+
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; the first column names the rows."""
+    """Cells as text, numbers as `Exact`; the first column names the rows."""
 
     caption: str
     columns: tuple[str, ...]

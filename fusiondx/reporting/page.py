@@ -9,11 +9,12 @@ import pandas as pd
 
 from fusiondx.core.predictions import ClassPrediction, NumberPrediction, SurvivalPrediction
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.reporting import figures, panels
-from fusiondx.reporting.html import Drawing, Page, Section, Table
+from fusiondx.reporting import appendix, figures, panels
+from fusiondx.reporting.grids import exact, frame_table, shown
+from fusiondx.reporting.html import Drawing, Exact, Page, Section, Table
 from fusiondx.reporting.report import Report, Result
 from fusiondx.reporting.summary import lead, paired, primary, sentences
-from fusiondx.reporting.words import NOTHING, ROLES, count, duration, number, outcome, plain, signed, spread, title
+from fusiondx.reporting.words import NOTHING, ROLES, count, duration, number, plain, signed, spread, title
 
 CHANCE = {"auroc": 0.5, "c_index": 0.5}
 SHOWN_FALSE_POSITIVES = (0.05, 0.1, 0.2, 0.3, 0.5)
@@ -25,7 +26,7 @@ def compose(report: Report) -> Page:
         *(_comparison(report, target) for target in report.targets),
         *(section for target in report.targets for section in _answers(report, target)),
         *_training(report),
-        *_patterns(report.patterns),
+        *appendix.sections(report),
     ]
     if report.notes:
         sections.append(Section("Notes", points=tuple(plain(note) for note in report.notes)))
@@ -70,11 +71,11 @@ def _comparison(report: Report, target: str) -> Section:
 
 def _main_table(report: Report, target: str, metric: str) -> Table:
     leader, results = lead(report, target), report.about(target)
-    shown = f"{title(metric)} (95\u00a0%\u00a0interval)"
+    heading = f"{title(metric)} (95\u00a0%\u00a0interval)"
     columns = (
         "Model",
         "Kind",
-        shown,
+        heading,
         "Difference from the leading model",
         "Patients",
         "Events",
@@ -85,7 +86,7 @@ def _main_table(report: Report, target: str, metric: str) -> Table:
         (
             plain(result.model),
             ROLES[result.role],
-            _shown(result.estimate(metric)),
+            shown(result.estimate(metric)),
             _gap(report, leader, result, metric),
             *_counts(result.estimate(metric)),
             duration(result.seconds),
@@ -102,12 +103,15 @@ def _gap(report: Report, leader: Result | None, result: Result, metric: str) -> 
     if leader is None or leader is result:
         return NOTHING
     gap = paired(report, leader, result, metric)
-    return f"{signed(-gap['difference'])} ({spread(-gap['high'], -gap['low'])})" if gap else "not compared"
+    if gap is None:
+        return "not compared"
+    text = f"{signed(-gap['difference'])} ({spread(-gap['high'], -gap['low'])})"
+    return Exact(text, -gap["difference"], low=-gap["high"], high=-gap["low"])
 
 
 def _all_metrics(results: tuple[Result, ...]) -> Table:
     rows = tuple(
-        (plain(result.model), title(e.metric), outcome(e), count(e.n), count(e.events), plain(_method(e)))
+        (plain(result.model), title(e.metric), shown(e), count(e.n), count(e.events), plain(_method(e)))
         for result in results
         for e in result.estimates
     )
@@ -117,7 +121,7 @@ def _all_metrics(results: tuple[Result, ...]) -> Table:
 
 def _forest_table(rows: list[tuple[str, figures.Role, Outcome]], metric: str) -> Table:
     cells = tuple(
-        (plain(name), number(e.value), number(e.low), number(e.high))
+        (plain(name), exact(e.value), exact(e.low), exact(e.high))
         if isinstance(e, Estimate)
         else (plain(name), "undefined", NOTHING, NOTHING)
         for name, _, e in rows
@@ -127,13 +131,13 @@ def _forest_table(rows: list[tuple[str, figures.Role, Outcome]], metric: str) ->
 
 def _answers(report: Report, target: str) -> Iterator[Section]:
     """The section that shows what was predicted for a target; none where nothing was."""
-    shown = [result for result in report.about(target) if any(len(said) for said, _ in result.known)]
+    seen = [result for result in report.about(target) if any(len(said) for said, _ in result.known)]
     leader = lead(report, target)
-    if leader is None or not any(leader is result for result in shown):
+    if leader is None or not any(leader is result for result in seen):
         return
     said = leader.parts[0][0]
     if isinstance(said, ClassPrediction):
-        yield Section(f"{plain(target)}: diagnosis", drawings=(*_roc(shown, target), _confusion(leader)))
+        yield Section(f"{plain(target)}: diagnosis", drawings=(*_roc(seen, target), _confusion(leader)))
     elif isinstance(said, SurvivalPrediction):
         yield _prognosis(leader, said.unit)
     elif isinstance(said, NumberPrediction):
@@ -147,7 +151,7 @@ def _roc(results: list[Result], target: str) -> Iterator[Drawing]:
     lines = [figures.Line(r.model, r.role, x, y, r.estimate("auroc")) for r, (x, y) in curves]
     rates = tuple(f"at {number(1 - false)[:4]} specificity" for false in SHOWN_FALSE_POSITIVES)
     rows = tuple(
-        (plain(line.name), *(number(float(np.interp(false, line.x, line.y))) for false in SHOWN_FALSE_POSITIVES))
+        (plain(line.name), *(exact(float(np.interp(false, line.x, line.y))) for false in SHOWN_FALSE_POSITIVES))
         for line in lines
     )
     alt = f"ROC curves for {plain(target)}. AUROC: " + _listed(
@@ -187,7 +191,7 @@ def _prognosis(result: Result, unit: str) -> Section:
     )
     columns = ("Group and time", "At risk", "Event-free")
     rows = tuple(
-        (f"{name}, {time:g} {plain(unit)}", f"{remaining:,}", number(float(group.curve.at(time))))
+        (f"{name}, {time:g} {plain(unit)}", f"{remaining:,}", exact(float(group.curve.at(time))))
         for name, group in panel.groups.items()
         for time, remaining in zip(panel.times, group.at_risk, strict=True)
     )
@@ -200,7 +204,7 @@ def _scatter(result: Result, unit: str) -> Drawing:
     true, predicted = panels.agreement(result)
     fifths = [part for part in np.array_split(np.argsort(predicted, kind="stable"), 5) if len(part)]
     rows = tuple(
-        (str(i), f"{len(part):,}", number(float(predicted[part].mean())), number(float(true[part].mean())))
+        (str(i), f"{len(part):,}", exact(float(predicted[part].mean())), exact(float(true[part].mean())))
         for i, part in enumerate(fifths, start=1)
     )
     alt = f"Predicted against true {plain(result.target)} of {len(true)} patients by {plain(result.model)}."
@@ -226,32 +230,8 @@ def _curve(name: str, history: pd.DataFrame) -> Drawing:
         plain(name),
         figures.training(history, alt),
         "Loss by epoch." + (" One line per fold and member." if "fold" in columns else ""),
-        _frame_table("Loss by epoch", history.loc[:, columns].dropna(subset=losses, how="all")),
+        frame_table("Loss by epoch", history.loc[:, columns].dropna(subset=losses, how="all")),
     )
-
-
-def _patterns(patterns: pd.DataFrame) -> Iterator[Section]:
-    if len(patterns):
-        yield Section(
-            "Which modalities patients have", tables=(_frame_table("Patients by modality pattern", patterns),)
-        )
-
-
-def _frame_table(caption: str, frame: pd.DataFrame) -> Table:
-    columns = tuple(plain(column).replace("_", " ").capitalize() for column in frame.columns)
-    return Table(
-        caption, columns, tuple(tuple(map(_cell, row)) for row in frame.astype(object).itertuples(index=False))
-    )
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float | np.floating):
-        return f"{value:,.0f}" if float(value).is_integer() else number(float(value))
-    return f"{value:,}" if isinstance(value, int | np.integer) else NOTHING if value is None else plain(value)
-
-
-def _shown(found: Outcome | None) -> str:
-    return NOTHING if found is None else outcome(found)
 
 
 def _counts(found: Outcome | None) -> tuple[str, str]:
@@ -267,4 +247,4 @@ def _p_value(p: float) -> str:
 
 
 def _listed(rows: Iterable[tuple[str, str, Outcome | None]]) -> str:
-    return "; ".join(f"{plain(name)} {_shown(found)}" for name, _, found in rows) + "."
+    return "; ".join(f"{plain(name)} {shown(found)}" for name, _, found in rows) + "."

@@ -29,6 +29,8 @@ from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.reporting.report import Part, Report, Result
 
 FORMAT = 1
+OPTIONAL = ("subgroups", "degradation", "audit", "failures")
+"""Tables that reports of earlier versions do not have."""
 _SPEC: TypeAdapter[Any] = TypeAdapter(TargetSpec | Masks | Cause)
 
 Record = dict[str, Any]
@@ -43,6 +45,7 @@ def write(report: Report) -> str:
         "results": [_result(result, numbers) for result in report.results],
         "differences": _frame(report.differences),
         "patterns": _frame(report.patterns),
+        **{name: _frame(getattr(report, name)) for name in OPTIONAL},
         "history": {model: _frame(frame) for model, frame in report.history.items()},
         "trials": {model: _frame(frame) for model, frame in report.trials.items()},
         "notes": list(report.notes),
@@ -73,6 +76,7 @@ def _report(record: Record) -> Report:
         results=tuple(_restored(result) for result in record["results"]),
         differences=_restored_frame(record["differences"]),
         patterns=_restored_frame(record["patterns"]),
+        **{name: _restored_frame(record[name]) for name in OPTIONAL if name in record},
         history={model: _restored_frame(frame) for model, frame in record["history"].items()},
         trials={model: _restored_frame(frame) for model, frame in record.get("trials", {}).items()},
         notes=tuple(record["notes"]),

@@ -16,6 +16,8 @@ from fusiondx.reporting.words import ROLES, number, outcome, plain, title
 
 Part = tuple[Prediction, TargetValues]
 DIFFERENCES = ("model", "versus", "target", "metric", "difference", "low", "high", "n", "p", "p_holm")
+SUBGROUPS = ("target", "model", "column", "group", "metric", "n", "events", "estimate", "low", "high", "reason")
+FAILURES = ("target", "model", "patient", "true", "predicted")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,14 @@ class Report:
     """Training curves by model: `epoch`, `train_loss`, `validation_loss`; of several, `fold` and `member` too."""
     trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """Settings tried inside the training patients, by model; one row per trial, and per `fold`."""
+    subgroups: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SUBGROUPS)))
+    """The primary metric by group of patients, where groups were asked for. Columns: `SUBGROUPS`."""
+    degradation: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """How good a model is from each pattern of modalities, as `Degradation.frame` gives it."""
+    audit: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """What an audit for leaks found, waivers included, as `AuditReport.frame` gives it."""
+    failures: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FAILURES)))
+    """The worst predictions, where they were asked for; it holds patient ids. Columns: `FAILURES`."""
     notes: tuple[str, ...] = ()
     """Caveats, in words."""
     manifest: Mapping[str, str] = field(default_factory=dict)
@@ -84,7 +94,8 @@ class Report:
         return pd.DataFrame(rows, columns=columns).astype(kinds)
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Everything needed to draw the page again, without patient ids; also written to `path` when given.
+        """Everything needed to draw the page again, without patient ids (but those of `failures`, where asked for); also
+        written to `path` when given.
 
         Predictions are kept for patients with a known true value; predicted survival curves are not kept.
         """

@@ -1,0 +1,231 @@
+"""Evaluating: predictions that any tool wrote to a table, judged beside the truth and compared with each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from fusiondx.core.targets import AnyTarget, Classes, Number, Survival, Unit
+from fusiondx.data.outcomes import columns_of
+from fusiondx.data.predicted import read_predictions
+from fusiondx.data.reading import FileSource, FrameSource, gaps, need_columns, read_ids, text
+from fusiondx.errors import ConfigError, counted, listed
+from fusiondx.evaluation.comparison import holm
+from fusiondx.evaluation.estimate import Estimate
+from fusiondx.evaluation.score import difference, score
+from fusiondx.experiment import folder, tables
+from fusiondx.reporting.failures import failure_frame
+from fusiondx.reporting.report import DIFFERENCES, Part, Report, Result
+from fusiondx.reporting.subgroups import subgroup_frame
+
+FOLD = "fold"
+"""A column of this name in a table of predictions says in which fold a patient was held out."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was predicted, and which columns of the tables say so; names left out are "label", "time", "event", "number"."""
+
+    id: str = "patient_id"
+    label: str | None = None
+    time: str | None = None
+    event: str | None = None
+    number: str | None = None
+    classes: tuple[str, ...] = ()
+    """Order of the classes; the last of two is the positive one."""
+    unit: Unit = "months"
+    prediction: str | None = None
+    """Column of a foreign table that holds the probability of the positive class, the risk or the number."""
+    by: tuple[str, ...] = ()
+    """Columns of the truth whose groups are judged each on their own."""
+    cut: float | None = None
+    """Risk above which a patient counts as high-risk, fixed on training patients."""
+    failures: int = 0
+    """How many of the worst predictions to list, with patient ids."""
+    replicates: int = 1000
+    seed: int = 0
+
+    def targets(self, columns: Sequence[str], name: str) -> dict[str, AnyTarget]:
+        """What the truth holds, by the name it gets in the report. Raises `ConfigError` where that is nothing."""
+        found: dict[str, AnyTarget] = {}
+        if self.label or "label" in columns:
+            label = self.label or "label"
+            found[label] = Classes(label, self.classes or None)
+        if self.time or self.event or {"time", "event"} <= set(columns):
+            found["survival"] = Survival(self.time or "time", self.event or "event", self.unit)
+        if self.number or "number" in columns:
+            found[self.number or "number"] = Number(self.number or "number")
+        if not found:
+            raise ConfigError(
+                "Say which columns hold the truth: --label, --time with --event, or --number. "
+                f"{name} has: {listed(columns, show=20)}."
+            )
+        return found
+
+
+def evaluate(
+    predictions: Sequence[Path],
+    truth: Path,
+    out: Path,
+    asked: Asked,
+    baseline: Path | None = None,
+    overwrite: bool = False,
+) -> Report:
+    """Judge tables of predictions beside the table `truth`, into the folder `out`: metrics.csv, report.json, report.html.
+
+    Each table is a model, called as its file; `baseline` is compared with first. Columns: see
+    `fusiondx.data.predicted.read_predictions`. Raises `DataError` and `ConfigError` for what cannot be judged.
+    """
+    known = FileSource.open(truth.parent, truth.name)
+    targets = asked.targets(known.columns, truth.name)
+    wanted = [asked.id, *(column for target in targets.values() for column in columns_of(target)), *asked.by]
+    need_columns(known, wanted)
+    answers, notes = known.frame(wanted), []
+    results: list[Result] = []
+    for file, role in models_of(predictions, baseline):
+        said = foreign(FileSource.open(file.parent, file.name), asked, tuple(targets.values()))
+        notes += unjudged(file, said, answers, asked.id)
+        results += judged(file.stem, role, said, answers, targets, asked)
+    report = Report(
+        title=f"Evaluation of {listed((file.stem for file in predictions), show=3)}",
+        results=tuple(results),
+        differences=adjusted(pd.DataFrame(list(gaps_between(results, asked)), columns=list(DIFFERENCES[:-1]))),
+        notes=tuple(notes),
+        manifest=manifest([truth, *predictions, *([baseline] if baseline else [])], asked),
+    )
+    report = finished(report, answers, asked)
+    with folder.staged(out, overwrite) as stage:
+        write(report, stage)
+    return report
+
+
+def models_of(predictions: Sequence[Path], baseline: Path | None) -> list[tuple[Path, Literal["model", "baseline"]]]:
+    """Each table and what it stands for. Raises `ConfigError` where two would be called alike."""
+    every: list[tuple[Path, Literal["model", "baseline"]]] = [(file, "model") for file in predictions]
+    if baseline is not None:
+        every.append((baseline, "baseline"))
+    names = [file.stem for file, _ in every]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"Several tables are called {listed(sorted(twice))}. Rename them: names tell models apart.")
+    return every
+
+
+def foreign(source: FileSource, asked: Asked, targets: Sequence[AnyTarget]) -> pd.DataFrame:
+    """A table of predictions, its columns called as ours."""
+    need_columns(source, [asked.id, *([asked.prediction] if asked.prediction else [])])
+    frame = source.frame(source.columns)
+    if asked.prediction:
+        if len(targets) > 1:
+            raise ConfigError("--prediction names one column, but several things were predicted. Judge one at a time.")
+        frame = frame.rename(columns={asked.prediction: _OURS[targets[0].kind]})
+    curves = [column for column in frame.columns if column.startswith("survival[")]
+    if curves and "risk" not in frame:
+        alive = np.stack([pd.to_numeric(frame[column], errors="coerce") for column in curves])
+        frame = frame.assign(risk=1 - alive.mean(axis=0))
+    return frame
+
+
+_OURS = {"classes": "probability", "survival": "risk", "number": "value"}
+
+
+def unjudged(file: Path, said: pd.DataFrame, answers: pd.DataFrame, id: str) -> list[str]:
+    """A note on patients of the truth without a prediction."""
+    lacking = set(answers[id].dropna().str.strip()) - set(said[id].dropna().str.strip())
+    return (
+        [f"{file.name}: {counted(len(lacking), 'patient')} of the truth not predicted, not judged."] if lacking else []
+    )
+
+
+def judged(
+    name: str,
+    role: Literal["model", "baseline"],
+    said: pd.DataFrame,
+    answers: pd.DataFrame,
+    targets: Mapping[str, AnyTarget],
+    asked: Asked,
+) -> Iterator[Result]:
+    """What a table achieved, target by target; fold by fold where it has such a column."""
+    sets = [part for _, part in said.groupby(FOLD, sort=True)] if FOLD in said else [said]
+    for target, spec in targets.items():
+        parts = tuple(
+            read_predictions(some.reset_index(drop=True), answers, spec, id=asked.id, unpredicted="leave out")
+            for some in sets
+        )
+        cuts = (asked.cut,) * len(parts) if spec.kind == "survival" else ()
+        estimates = score(parts, replicates=asked.replicates, seed=asked.seed)
+        yield Result(name, role, target, parts, estimates, cuts=cuts)
+
+
+def gaps_between(results: Sequence[Result], asked: Asked) -> Iterator[tuple[Any, ...]]:
+    """Paired differences in the primary metric, on the patients both judged; those from a baseline come first."""
+    pairs = [(a, b) for a, b in combinations(results, 2) if a.target == b.target]
+    for ours, theirs in sorted(pairs, key=lambda pair: pair[1].role != "baseline"):
+        shared = both(ours.parts, theirs.parts)
+        if shared is None:
+            continue
+        metric = ours.estimates[0].metric
+        found = difference(*shared, metric, replicates=asked.replicates, seed=asked.seed)
+        if isinstance(found, Estimate):
+            span = (found.value, found.low, found.high, found.n, found.p)
+            yield (ours.model, theirs.model, ours.target, metric, *span)
+
+
+def adjusted(differences: pd.DataFrame) -> pd.DataFrame:
+    """With p-values corrected for all comparisons of a target (Holm 1979)."""
+    corrected = np.full(len(differences), np.nan)
+    for rows in differences.groupby("target", sort=False).indices.values():
+        corrected[rows] = holm(differences["p"].to_numpy(dtype=np.float64)[rows])
+    return differences.assign(p_holm=corrected)
+
+
+def both(ours: Sequence[Part], theirs: Sequence[Part]) -> tuple[list[Part], list[Part]] | None:
+    """Two models' parts confined to the patients of both, in the same order; None where there are none."""
+    if len(ours) != len(theirs):
+        return None
+    mine, others = [], []
+    for (said, truth), (other, _) in zip(ours, theirs, strict=True):
+        shared = np.intersect1d(said.ids.astype(str), other.ids.astype(str))
+        place = pd.Index(said.ids.astype(str)).get_indexer(pd.Index(shared))
+        mine.append((said.take(place), truth[place]))
+        others.append((other.take(pd.Index(other.ids.astype(str)).get_indexer(pd.Index(shared))), truth[place]))
+    return (mine, others) if any(len(truth) for _, truth in mine) else None
+
+
+def finished(report: Report, answers: pd.DataFrame, asked: Asked) -> Report:
+    """The report with the subgroups and failures that were asked for."""
+    ids = read_ids(FrameSource(answers, "the truth"), asked.id)
+    if asked.by:
+        written = {column: text(answers[column]) for column in asked.by}
+        groups = pd.DataFrame({c: np.where(gaps(v), None, v) for c, v in written.items()}, index=ids)
+        settings = {"replicates": asked.replicates, "seed": asked.seed}
+        report = replace(report, subgroups=subgroup_frame(report, groups, **settings))
+    return replace(report, failures=failure_frame(report, asked.failures)) if asked.failures else report
+
+
+def manifest(files: Sequence[Path], asked: Asked) -> dict[str, str]:
+    """What the numbers rest on."""
+    return {
+        **{file.name: f"SHA-256 {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files},
+        "bootstrap": f"{asked.replicates} replicates, seed {asked.seed}",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        **{package: version(package) for package in ("fusiondx", "numpy", "scipy", "pandas")},
+    }
+
+
+def write(report: Report, stage: Path) -> None:
+    """Write the report as a table, as JSON and as a page, in a folder that `fusiondx report` can draw again."""
+    tables.write_csv(report.frame(), stage / folder.METRICS)
+    report.to_json(stage / folder.REPORT)
+    report.to_html(stage / folder.PAGE)
+    kept = {"format": folder.FORMAT, "title": report.title, "models": {}, **report.manifest}
+    (stage / folder.MANIFEST).write_text(json.dumps(kept, indent=1), encoding="utf-8")
