@@ -20,11 +20,11 @@ from fusiondx.data.outcomes import columns_of
 from fusiondx.data.predicted import read_predictions
 from fusiondx.data.reading import FileSource, FrameSource, gaps, need_columns, read_ids, text
 from fusiondx.errors import ConfigError, counted, listed
-from fusiondx.evaluation.comparison import holm
 from fusiondx.evaluation.estimate import Estimate
 from fusiondx.evaluation.score import difference, score
 from fusiondx.experiment import folder, tables
 from fusiondx.reporting.failures import failure_frame
+from fusiondx.reporting.multiplicity import adjusted
 from fusiondx.reporting.report import DIFFERENCES, Part, Report, Result
 from fusiondx.reporting.subgroups import subgroup_frame
 
@@ -34,7 +34,10 @@ FOLD = "fold"
 
 @dataclass(frozen=True)
 class Asked:
-    """What was predicted, and which columns of the tables say so; names left out are "label", "time", "event", "number"."""
+    """What was predicted, and which columns of the tables say so.
+
+    Columns of the truth that are left out are called "label", "time", "event" and "number", where there are such.
+    """
 
     id: str = "patient_id"
     label: str | None = None
@@ -81,7 +84,7 @@ def evaluate(
     baseline: Path | None = None,
     overwrite: bool = False,
 ) -> Report:
-    """Judge tables of predictions beside the table `truth`, into the folder `out`: metrics.csv, report.json, report.html.
+    """Judge tables of predictions beside the table `truth`; `out` gets metrics.csv, report.json and report.html.
 
     Each table is a model, called as its file; `baseline` is compared with first. Columns: see
     `fusiondx.data.predicted.read_predictions`. Raises `DataError` and `ConfigError` for what cannot be judged.
@@ -141,9 +144,9 @@ _OURS = {"classes": "probability", "survival": "risk", "number": "value"}
 def unjudged(file: Path, said: pd.DataFrame, answers: pd.DataFrame, id: str) -> list[str]:
     """A note on patients of the truth without a prediction."""
     lacking = set(answers[id].dropna().str.strip()) - set(said[id].dropna().str.strip())
-    return (
-        [f"{file.name}: {counted(len(lacking), 'patient')} of the truth not predicted, not judged."] if lacking else []
-    )
+    if not lacking:
+        return []
+    return [f"{file.name}: {counted(len(lacking), 'patient')} of the truth not predicted, not judged."]
 
 
 def judged(
@@ -178,14 +181,6 @@ def gaps_between(results: Sequence[Result], asked: Asked) -> Iterator[tuple[Any,
         if isinstance(found, Estimate):
             span = (found.value, found.low, found.high, found.n, found.p)
             yield (ours.model, theirs.model, ours.target, metric, *span)
-
-
-def adjusted(differences: pd.DataFrame) -> pd.DataFrame:
-    """With p-values corrected for all comparisons of a target (Holm 1979)."""
-    corrected = np.full(len(differences), np.nan)
-    for rows in differences.groupby("target", sort=False).indices.values():
-        corrected[rows] = holm(differences["p"].to_numpy(dtype=np.float64)[rows])
-    return differences.assign(p_holm=corrected)
 
 
 def both(ours: Sequence[Part], theirs: Sequence[Part]) -> tuple[list[Part], list[Part]] | None:

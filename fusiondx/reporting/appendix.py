@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -36,7 +37,7 @@ def _subgroups(frame: pd.DataFrame) -> Section:
     tables = tuple(
         Table(
             f"{plain(target)} by {plain(column)}",
-            ("Model", "Group", f"{title(rows['metric'].iloc[0])} (95\u00a0%\u00a0interval)", "Patients", "Events"),
+            ("Model", "Group", _heading(rows), "Patients", "Events"),
             tuple(_group(row) for row in rows.to_dict("records")),
             words=(0, 1),
         )
@@ -45,11 +46,15 @@ def _subgroups(frame: pd.DataFrame) -> Section:
     return Section("Subgroups", (said,), tables)
 
 
-def _group(row: dict[str, object]) -> tuple[str, ...]:
+def _heading(rows: pd.DataFrame) -> str:
+    return f"{title(rows['metric'].iloc[0])} (95\u00a0%\u00a0interval)"
+
+
+def _group(row: dict[Hashable, Any]) -> tuple[str, ...]:
     return plain(row["model"]), plain(row["group"]), *_judged(row)
 
 
-def _judged(row: dict[str, object], value: str = "estimate", low: str = "low", high: str = "high") -> tuple[str, ...]:
+def _judged(row: dict[Hashable, Any], value: str = "estimate", low: str = "low", high: str = "high") -> tuple[str, ...]:
     n, events = (None if pd.isna(row[name]) else int(row[name]) for name in ("n", "events"))
     if pd.isna(row[value]):
         found: Outcome = Undefined(str(row["metric"]), str(row["reason"]), n or 0, events)
@@ -84,8 +89,8 @@ def _degradation(frame: pd.DataFrame) -> Section:
 
 
 def _audit(frame: pd.DataFrame) -> Section:
-    shown_columns: Sequence[str] = ("code", "severity", "message", "waiver")
-    found = frame.loc[:, shown_columns].rename(columns={"message": "Finding", "waiver": "Waived because"})
+    names = {"code": "Code", "severity": "Severity", "message": "Finding", "waiver": "Waived because"}
+    found = frame.loc[:, list(names)].rename(columns=names)
     table = frame_table("Findings of the audit for leaks and confounding", found, words=(0, 1, 2, 3))
     return Section("Audit for leaks", tables=(table,))
 

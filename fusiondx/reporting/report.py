@@ -94,8 +94,8 @@ class Report:
         return pd.DataFrame(rows, columns=columns).astype(kinds)
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Everything needed to draw the page again, without patient ids (but those of `failures`, where asked for); also
-        written to `path` when given.
+        """Everything needed to draw the page again, without patient ids (but for those of `failures`); also written to
+        `path` when given.
 
         Predictions are kept for patients with a known true value; predicted survival curves are not kept.
         """

@@ -21,9 +21,9 @@ MANY = 6
 def subgroup_frame(report: Report, groups: pd.DataFrame, *, replicates: int = 1000, seed: int = 0) -> pd.DataFrame:
     """The primary metric of every model in every group of each column of `groups`, a frame indexed by patient id.
 
-    Columns: `SUBGROUPS`. A column of more than six distinct numbers is cut at the median of the patients judged; a gap is
-    the group "unknown". Intervals are those of `fusiondx.evaluation.score`, group by group; nothing is corrected for the number of groups.
-    Raises `DataError` where a patient is in `groups` twice or not at all.
+    Columns: `SUBGROUPS`. A column of more than six distinct numbers is cut at the median of the patients judged; a gap
+    is the group "unknown". Intervals are those of `fusiondx.evaluation.score`, group by group, not corrected for how
+    many groups there are. Raises `DataError` where a patient is in `groups` twice or not at all.
     """
     groups = groups.set_axis(groups.index.astype(str))
     _check(report, groups)

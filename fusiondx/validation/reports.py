@@ -8,15 +8,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from fusiondx.data.cohort import Cohort
 from fusiondx.errors import counted
-from fusiondx.evaluation.comparison import holm
 from fusiondx.evaluation.estimate import Estimate
 from fusiondx.evaluation.metrics import primary_metric
 from fusiondx.evaluation.score import difference
+from fusiondx.reporting.multiplicity import adjusted
 from fusiondx.reporting.report import DIFFERENCES, Part, Report
 from fusiondx.validation.contender import Contender
 
@@ -83,14 +82,6 @@ def gaps(lead: Contender, other: Contender, replicates: int, seed: int) -> list[
             span = (found.value, found.low, found.high, found.n, found.p)
             rows.append((lead.named(kind), other.named(kind), target, metric, *span))
     return rows
-
-
-def adjusted(differences: pd.DataFrame) -> pd.DataFrame:
-    """With p-values corrected for all comparisons of a target (Holm 1979)."""
-    corrected = np.full(len(differences), np.nan)
-    for _, at in differences.groupby("target", sort=False).indices.items():
-        corrected[at] = holm(differences["p"].to_numpy(dtype=np.float64)[at])
-    return differences.assign(p_holm=corrected)
 
 
 def paired(ours: Sequence[Part], theirs: Sequence[Part]) -> list[Part] | None:
