@@ -1,5 +1,7 @@
 """Figures as SVG text. With `portrait` the only file that knows matplotlib.
 
+"""Figures as SVG text, and axes for displays. The only file that knows matplotlib.
+
 Every figure is drawn without a background, its ink in the colour of the surrounding text and its series in
 ``var(--series-N)``, so that a page can show it in light and in dark. The same numbers give the same text.
 """
@@ -27,6 +29,7 @@ from matplotlib.patches import Rectangle
 
 from fusiondx.errors import counted
 from fusiondx.evaluation.estimate import Estimate, Outcome
+from fusiondx.reporting.displays import Display
 from fusiondx.reporting.panels import GROUPS, RiskGroups
 from fusiondx.reporting.words import NOTHING, number, outcome, plain, short
 from fusiondx.survival.estimators import Curve
@@ -171,6 +174,19 @@ def forest(rows: Sequence[tuple[str, Role, Outcome]], metric: str, chance: float
         axes.margins(x=0.06)
         axes.spines["left"].set_visible(False)
         return as_svg(figure, alt)
+
+
+def drawn(display: Display, alt: str) -> str:
+    """Any display, as a page shows it."""
+    with _style(alt):
+        figure, axes = _canvas(display.size[1], display.size[0])
+        display.draw(axes)
+        return _svg(figure, alt)
+
+
+def new_axes(size: tuple[float, float]) -> Any:
+    """Axes of a new figure, `size` in inches, for a display of a user's own."""
+    return Figure(figsize=size, layout="constrained").subplots()
 
 
 def _interval(axes: Any, place: int, role: Role, found: Outcome) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from fusiondx.core.predictions import ClassPrediction, NumberPrediction, SurvivalPrediction
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.reporting import appendix, figures, panels
+from fusiondx.evaluation.metrics import METRICS
+from fusiondx.reporting import appendix, core_set, figures, panels
 from fusiondx.reporting.grids import exact, frame_table, shown
 from fusiondx.reporting.html import Drawing, Exact, Page, Section, Table
 from fusiondx.reporting.report import Report, Result
@@ -21,10 +22,10 @@ SHOWN_FALSE_POSITIVES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 def compose(report: Report) -> Page:
-    """The page of `report`, in the order of reading: summary, comparison, each target, training, patients, notes."""
+    """The page of `report`, in the order of reading: summary, core set, comparison, training, patients, notes."""
     sections = [
-        *(_comparison(report, target) for target in report.targets),
         *(section for target in report.targets for section in _answers(report, target)),
+        *(_comparison(report, target) for target in report.targets),
         *_training(report),
         *appendix.sections(report),
     ]
@@ -77,6 +78,7 @@ def _main_table(report: Report, target: str, metric: str) -> Table:
         "Kind",
         heading,
         "Difference from the leading model",
+        "p (Holm)",
         "Patients",
         "Events",
         "Fitting",
@@ -88,6 +90,7 @@ def _main_table(report: Report, target: str, metric: str) -> Table:
             ROLES[result.role],
             shown(result.estimate(metric)),
             _gap(report, leader, result, metric),
+            _chance(report, leader, result, metric),
             *_counts(result.estimate(metric)),
             duration(result.seconds),
             count(result.parameters),
@@ -107,6 +110,23 @@ def _gap(report: Report, leader: Result | None, result: Result, metric: str) -> 
         return "not compared"
     text = f"{signed(-gap['difference'])} ({spread(-gap['high'], -gap['low'])})"
     return Exact(text, -gap["difference"], low=-gap["high"], high=-gap["low"])
+
+
+def _chance(report: Report, leader: Result | None, result: Result, metric: str) -> str:
+    """The p-value of that difference, corrected for all comparisons of the target."""
+    gap = None if leader is None or leader is result else paired(report, leader, result, metric)
+    p = None if gap is None else gap.get("p_holm")
+    return NOTHING if p is None or pd.isna(p) else Exact(_p_value(float(p)), float(p))
+
+
+def _core(result: Result) -> Table:
+    rows = tuple(
+        (title(e.metric), shown(e), count(e.n), count(e.events), plain(_method(e)))
+        for e in result.estimates
+        if not (e.metric in METRICS and METRICS[e.metric].secondary)
+    )
+    columns = ("Metric", "Estimate (95\u00a0%\u00a0interval)", "Patients", "Events", "Method")
+    return Table(f"{plain(result.model)} on held-out patients", columns, rows, words=(0, 4))
 
 
 def _all_metrics(results: tuple[Result, ...]) -> Table:
@@ -137,11 +157,14 @@ def _answers(report: Report, target: str) -> Iterator[Section]:
         return
     said = leader.parts[0][0]
     if isinstance(said, ClassPrediction):
-        yield Section(f"{plain(target)}: diagnosis", drawings=(*_roc(seen, target), _confusion(leader)))
+        drawings = (*_roc(seen, target), *core_set.diagnosis(leader), _confusion(leader))
+        yield Section(f"{plain(target)}: diagnosis", tables=(_core(leader),), drawings=drawings)
     elif isinstance(said, SurvivalPrediction):
         yield _prognosis(leader, said.unit)
     elif isinstance(said, NumberPrediction):
-        yield Section(f"{plain(target)}: predicted and true", drawings=(_scatter(leader, said.unit),))
+        yield Section(
+            f"{plain(target)}: predicted and true", tables=(_core(leader),), drawings=(_scatter(leader, said.unit),)
+        )
 
 
 def _roc(results: list[Result], target: str) -> Iterator[Drawing]:
@@ -180,10 +203,11 @@ def _confusion(result: Result) -> Drawing:
 
 
 def _prognosis(result: Result, unit: str) -> Section:
-    heading = f"{plain(result.target)}: survival by risk group"
+    heading = f"{plain(result.target)}: prognosis"
     panel = panels.survival(result)
     if panel is None:
-        return Section(heading, text=("No risk groups: no cut point from training patients was recorded.",))
+        why = "No risk groups: no cut point from training patients was recorded."
+        return Section(heading, text=(why,), tables=(_core(result),), drawings=tuple(core_set.prognosis(result, unit)))
     note = "" if panel.test is None else f"log-rank {_p_value(panel.test.p)}"
     sizes = "; ".join(f"{name}: {g.patients:,} patients, {g.events:,} events" for name, g in panel.groups.items())
     caption = f"{plain(result.model)}: Kaplan-Meier with 95 % bands. Cut points come from training patients. " + (
@@ -197,7 +221,7 @@ def _prognosis(result: Result, unit: str) -> Section:
     )
     svg = figures.survival(panel, unit, note, f"Kaplan-Meier curves by risk group. {sizes}. {note}".strip())
     drawing = Drawing("Kaplan-Meier by risk group", svg, caption.strip(), Table("Patients at risk", columns, rows))
-    return Section(heading, drawings=(drawing,))
+    return Section(heading, tables=(_core(result),), drawings=(drawing, *core_set.prognosis(result, unit)))
 
 
 def _scatter(result: Result, unit: str) -> Drawing:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
-from fusiondx.core.predictions import ClassPrediction, NumberPrediction, SurvivalPrediction
+from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
 from fusiondx.evaluation.discrimination import roc_curve
 from fusiondx.evaluation.groups import GroupSurvival, LogRank, log_rank, risk_groups, survival_by_group
 from fusiondx.reporting.report import Part, Result
@@ -73,6 +73,46 @@ def survival(result: Result) -> RiskGroups | None:
     found = {GROUPS[g]: entry for g, entry in survival_by_group(time, event, group, at).items()}
     until = {GROUPS[g]: float(time[group == g].max()) for g in np.unique(group)}
     return RiskGroups(at, found, until, log_rank(time, event, group) if len(found) > 1 and event.any() else None)
+
+
+def forecast(result: Result) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Probability of the positive class of two and who is of it, all parts together, each patient once."""
+    pairs = [(said.probability[:, 1], truth.fields["label"] == 1) for said, truth in _once(result) if _two(said)]
+    chance, positive = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    return chance, positive
+
+
+def prognosis(result: Result, at: npt.ArrayLike) -> tuple[Floats, Floats, Floats, npt.NDArray[Any]]:
+    """Risk, probability of the event by each of the times `at`, time and event; all parts together, each patient once.
+
+    Probabilities have shape ``(patients, times)``; ``(patients, 0)`` where a part came without curves.
+    """
+    parts = [(said, truth) for said, truth in _once(result) if isinstance(said, SurvivalPrediction)]
+    curves = all(len(said.times) for said, _ in parts)
+    columns = [
+        (said.risk, 1 - said.survival(at if curves else []), truth.fields["time"], truth.fields["event"])
+        for said, truth in parts
+    ]
+    risk, chance, time, event = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return risk, chance, time, event
+
+
+def horizons(result: Result) -> tuple[Floats, float | None]:
+    """Times at which a prognosis is judged, and the one that figures look at: the median event time.
+
+    Eight times, evenly spread up to where a tenth of the patients are under observation, and that one; none where
+    nobody has the event.
+    """
+    known = [truth.fields for _, truth in result.known]
+    time, event = (np.concatenate([fields[name] for fields in known]) for name in ("time", "event"))
+    if not (event == 1).any():
+        return np.empty(0), None
+    main, last = float(np.median(time[event == 1])), float(np.quantile(time, 0.9))
+    return np.union1d(np.linspace(0, max(last, main), 9)[1:], [main]), main
+
+
+def _two(said: Prediction) -> TypeGuard[ClassPrediction]:
+    return isinstance(said, ClassPrediction) and len(said.classes) == 2
 
 
 def agreement(result: Result) -> tuple[Floats, Floats]:

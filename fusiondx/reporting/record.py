@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from fusiondx.core.predictions import (
 from fusiondx.core.targets import Cause, Masks, TargetSpec, TargetValues
 from fusiondx.errors import RunError
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
+from fusiondx.reporting.panels import horizons
 from fusiondx.reporting.report import Part, Report, Result
 
 FORMAT = 1
@@ -100,8 +101,17 @@ def _result(result: Result, numbers: Mapping[str, int]) -> Record:
         "seconds": result.seconds,
         "parameters": result.parameters,
         "cuts": list(result.cuts),
-        "parts": [_part(part, numbers) for part in result.known],
+        "parts": [_part(_thinned(part, result), numbers) for part in result.known],
     }
+
+
+def _thinned(part: Part, result: Result) -> Part:
+    """Survival curves at the times that a page looks at, and no others: they would be most of the file."""
+    said, truth = part
+    if not isinstance(said, SurvivalPrediction) or not len(said.times):
+        return part
+    at, _ = horizons(result)
+    return replace(said, times=at, curves=said.survival(at)), truth
 
 
 def _part(part: Part, numbers: Mapping[str, int]) -> Record:
@@ -135,7 +145,13 @@ def _prediction(said: Prediction) -> Record:
     if isinstance(said, LabelsPrediction):
         return {"kind": "labels", "labels": list(said.labels), "probability": said.probability.tolist()}
     if isinstance(said, SurvivalPrediction):
-        return {"kind": "survival", "risk": said.risk.tolist(), "unit": said.unit}
+        return {
+            "kind": "survival",
+            "risk": said.risk.tolist(),
+            "unit": said.unit,
+            "times": said.times.tolist(),
+            "curves": said.curves.tolist(),
+        }
     if isinstance(said, CompetingPrediction):
         return {"kind": "competing", "causes": list(said.causes), "risk": said.risk.tolist(), "unit": said.unit}
     if isinstance(said, CausePrediction):
@@ -169,7 +185,9 @@ def _restored_prediction(record: Record, ids: Any) -> Prediction:
         return LabelsPrediction(ids, tuple(record["labels"]), probability)
     if record["kind"] == "survival":
         risk = np.asarray(record["risk"], dtype=np.float64)
-        return SurvivalPrediction(ids, risk, np.empty(0), np.empty((len(ids), 0)), record["unit"])
+        times = np.asarray(record.get("times", ()), dtype=np.float64)
+        curves = np.asarray(record.get("curves", ()), dtype=np.float64).reshape(len(ids), len(times))
+        return SurvivalPrediction(ids, risk, times, curves, record["unit"])
     if record["kind"] == "competing":
         causes = tuple(record["causes"])
         risk = np.asarray(record["risk"], dtype=np.float64).reshape(len(ids), len(causes))

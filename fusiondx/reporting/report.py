@@ -97,7 +97,7 @@ class Report:
         """Everything needed to draw the page again, without patient ids (but for those of `failures`); also written to
         `path` when given.
 
-        Predictions are kept for patients with a known true value; predicted survival curves are not kept.
+        Predictions are kept for patients with a known true value; survival curves at the times the page looks at.
         """
         from fusiondx.reporting.record import write
 

@@ -1,0 +1,94 @@
+"""The core set: what a reader must see of a prediction before believing it, as figures with their numbers.
+
+Of a diagnosis of two classes: calibration, decision curve and distribution of probabilities (Van Calster et al. 2025).
+Of a prognosis: accuracy over time, calibration and decision curve at a horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from fusiondx.core.predictions import ClassPrediction
+from fusiondx.reporting import figures, panels
+from fusiondx.reporting.displays import (
+    CalibrationDisplay,
+    DecisionCurveDisplay,
+    DistributionDisplay,
+    OverTimeDisplay,
+    SurvivalCalibrationDisplay,
+)
+from fusiondx.reporting.displays.display import Display
+from fusiondx.reporting.displays.over_time import TITLES, Metric
+from fusiondx.reporting.grids import frame_table
+from fusiondx.reporting.html import Drawing
+from fusiondx.reporting.report import Result
+from fusiondx.reporting.words import number, plain
+
+BENEFIT = (
+    "Net benefit counts true positives, less false positives at the odds of the threshold: the probability from which "
+    "one would treat. Choose the range of thresholds before looking."
+)
+
+_CURVE = "Line: smooth curve. Points: patients in"
+
+
+def diagnosis(result: Result) -> Iterator[Drawing]:
+    """Calibration, decision curve and distribution of a diagnosis of two classes; nothing of others."""
+    said = result.parts[0][0]
+    if not isinstance(said, ClassPrediction) or len(said.classes) != 2:
+        return
+    chance, positive = panels.forecast(result)
+    of, who = plain(said.classes[1]), plain(result.model)
+    calibrated = CalibrationDisplay.from_predictions(chance, positive, name=result.model)
+    text = f"{who}: observed share of {of} against the predicted probability. {calibrated.said()}. {_CURVE} tenths."
+    yield _drawing("Calibration", calibrated, text)
+    worth = DecisionCurveDisplay.from_predictions(chance, positive, name=result.model)
+    yield _drawing("Decision curve", worth, f"{who}: net benefit with its 95\u00a0% band. {BENEFIT}")
+    spread = DistributionDisplay.from_predictions(chance, positive, name=result.model)
+    counts = f"{int(positive.sum()):,} positive and {int((~positive).sum()):,} negative patients"
+    yield _drawing("Predicted probabilities", spread, f"{who}: probability of {of} among {counts}.")
+
+
+def prognosis(result: Result, unit: str) -> Iterator[Drawing]:
+    """Accuracy over time, calibration and decision curve at the median event time; nothing without events."""
+    at, main = panels.horizons(result)
+    if main is None:
+        return
+    risk, chance, time, event = panels.prognosis(result, at)
+    curves, who = chance.shape[1] > 0, plain(result.model)
+    metrics: tuple[Metric, ...] = ("dynamic_auc", "survival_brier", "ipa") if curves else ("dynamic_auc",)
+    for metric in metrics:
+        said = chance if curves else risk
+        shown = OverTimeDisplay.from_predictions(said, at, time, event, metric=metric, unit=unit, name=result.model)
+        if len(shown.table):
+            text = f"{who}: {TITLES[metric]} of the event by each time, with 95\u00a0% intervals; {_USELESS[metric]}."
+            yield _drawing(f"{TITLES[metric]} over time", shown, text)
+    if curves:
+        yield from _at_horizon(result, chance[:, list(at).index(main)], time, event, main, unit)
+
+
+def _at_horizon(
+    result: Result, chance: panels.Floats, time: panels.Floats, event: panels.Floats, main: float, unit: str
+) -> Iterator[Drawing]:
+    when, who = f"{number(main)} {plain(unit)}, the median event time", plain(result.model)
+    calibrated = SurvivalCalibrationDisplay.from_predictions(chance, time, event, main, name=result.model)
+    text = f"{who}: observed share with the event by {when}, against the predicted probability. {calibrated.said()}."
+    yield _drawing("Calibration at a horizon", calibrated, f"{text} {_CURVE} fifths.")
+    worth = DecisionCurveDisplay.from_survival(chance, time, event, main, name=result.model)
+    if len(worth.table):
+        yield _drawing("Decision curve at a horizon", worth, f"{who}: net benefit by {when}. {BENEFIT}")
+
+
+_USELESS = {
+    "dynamic_auc": "the thin line is chance",
+    "survival_brier": "smaller is better, the thin line is a coin",
+    "ipa": "the thin line is the same probability for everyone",
+}
+
+
+def _drawing(title: str, display: Display, caption: str) -> Drawing:
+    words = tuple(i for i, kind in enumerate(display.table.dtypes) if not pd.api.types.is_numeric_dtype(kind))
+    table = frame_table(title, display.table, words=words)
+    return Drawing(title, figures.drawn(display, f"{title}. {caption}"), caption, table)
