@@ -222,5 +222,6 @@ def write(report: Report, stage: Path) -> None:
     tables.write_csv(report.frame(), stage / folder.METRICS)
     report.to_json(stage / folder.REPORT)
     report.to_html(stage / folder.PAGE)
+    tables.write_csv(report.checklists(), stage / folder.CHECKLISTS)
     kept = {"format": folder.FORMAT, "title": report.title, "models": {}, **report.manifest}
     (stage / folder.MANIFEST).write_text(json.dumps(kept, indent=1), encoding="utf-8")

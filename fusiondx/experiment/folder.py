@@ -20,9 +20,10 @@ MANIFEST, SETTINGS, COHORT = "manifest.json", "experiment.resolved.yaml", "cohor
 HISTORY, METRICS, REPORT, PAGE = "history.csv", "metrics.csv", "report.json", "report.html"
 PREDICTIONS, MODEL, DATA, SPLIT = "predictions", "model", "data", "split.json"
 COMPARISON, EXPERIMENTS, TRIALS, EVENTS = "comparison.csv", "experiments", "trials.csv", "events.jsonl"
+CHECKLISTS = "checklists.csv"
 OURS = {
     *(MANIFEST, SETTINGS, COHORT, HISTORY, METRICS, REPORT, PAGE),
-    *(PREDICTIONS, MODEL, DATA, SPLIT, COMPARISON, EXPERIMENTS, TRIALS, EVENTS),
+    *(PREDICTIONS, MODEL, DATA, SPLIT, COMPARISON, EXPERIMENTS, TRIALS, EVENTS, CHECKLISTS),
 }
 
 

@@ -20,7 +20,7 @@ def sections(report: Report) -> Iterator[Section]:
         yield _subgroups(report.subgroups)
     if len(report.patterns):
         table = frame_table("Patients by modality pattern", report.patterns)
-        yield Section("Which modalities patients have", tables=(table,))
+        yield Section("Which modalities patients have", tables=(table,), shows=("patterns",))
     if len(report.degradation):
         yield _degradation(report.degradation)
     if len(report.audit):
@@ -43,7 +43,7 @@ def _subgroups(frame: pd.DataFrame) -> Section:
         )
         for (target, column), rows in frame.groupby(["target", "column"], sort=False)
     )
-    return Section("Subgroups", (said,), tables)
+    return Section("Subgroups", (said,), tables, shows=("subgroups",))
 
 
 def _heading(rows: pd.DataFrame) -> str:
@@ -85,18 +85,18 @@ def _degradation(frame: pd.DataFrame) -> Section:
         )
         for target, rows in frame.groupby("target", sort=False)
     )
-    return Section("With fewer modalities", (said,), tables)
+    return Section("With fewer modalities", (said,), tables, shows=("degradation",))
 
 
 def _audit(frame: pd.DataFrame) -> Section:
     names = {"code": "Code", "severity": "Severity", "message": "Finding", "waiver": "Waived because"}
     found = frame.loc[:, list(names)].rename(columns=names)
     table = frame_table("Findings of the audit for leaks and confounding", found, words=(0, 1, 2, 3))
-    return Section("Audit for leaks", tables=(table,))
+    return Section("Audit for leaks", tables=(table,), shows=("audit",))
 
 
 def _failures(frame: pd.DataFrame) -> Section:
     said = "The predictions furthest from what happened. This table holds patient ids: mind to whom you pass the page."
     names = {"target": "Target", "model": "Model", "patient": "Patient", "true": "True", "predicted": "Predicted"}
     table = frame_table("Worst predictions", frame.rename(columns=names), words=(0, 1, 2, 3, 4))
-    return Section("Failure cases", (said,), (table,))
+    return Section("Failure cases", (said,), (table,), shows=("failures",))

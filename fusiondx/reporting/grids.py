@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
 from fusiondx.evaluation.estimate import Estimate, Outcome
 from fusiondx.reporting.html import Exact, Table
-from fusiondx.reporting.words import NOTHING, number, outcome, plain
+from fusiondx.reporting.words import NOTHING, count, number, outcome, plain
 
 
 def exact(value: float | None) -> str:
@@ -36,3 +38,23 @@ def cell(value: object) -> str:
     if isinstance(value, int | np.integer):
         return Exact(f"{value:,}", float(value))
     return NOTHING if value is None or value is pd.NA else plain(value)
+
+
+def counts(found: Outcome | None) -> tuple[str, str]:
+    """Patients and events, as cells."""
+    return (NOTHING, NOTHING) if found is None else (count(found.n), count(found.events))
+
+
+def method(found: Outcome) -> str:
+    """How an estimate came about, or why there is none."""
+    return found.method if isinstance(found, Estimate) else found.reason
+
+
+def chance(p: float) -> str:
+    """A p-value in words."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def listing(rows: Iterable[tuple[str, str, Outcome | None]]) -> str:
+    """Names and estimates in one line."""
+    return "; ".join(f"{plain(name)} {shown(found)}" for name, _, found in rows) + "."

@@ -22,6 +22,17 @@ class Exact(str):
         return cell
 
 
+class Link(str):
+    """Text that leads to a section of the same page."""
+
+    anchor: str
+
+    def __new__(cls, text: str, anchor: str) -> Self:
+        link = super().__new__(cls, text)
+        link.anchor = anchor
+        return link
+
+
 @dataclass(frozen=True)
 class Table:
     """Cells as text, numbers as `Exact`; the first column names the rows."""
@@ -58,6 +69,10 @@ class Section:
     """Tables shown on request."""
     points: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
+    shows: tuple[str, ...] = ()
+    """What evidence it holds, for checklists."""
+    anchor: str = ""
+    """By which links find it; set by us, never by data."""
 
 
 @dataclass(frozen=True)

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
-from fusiondx.core.predictions import ClassPrediction, NumberPrediction, SurvivalPrediction
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.evaluation.metrics import METRICS
-from fusiondx.reporting import appendix, core_set, figures, panels
-from fusiondx.reporting.grids import exact, frame_table, shown
+from fusiondx.reporting import appendix, figures
+from fusiondx.reporting.answers import answers
+from fusiondx.reporting.card import card
+from fusiondx.reporting.checklists import checklist_tables
+from fusiondx.reporting.grids import chance, counts, exact, frame_table, listing, method, shown
 from fusiondx.reporting.html import Drawing, Exact, Page, Section, Table
 from fusiondx.reporting.report import Report, Result
 from fusiondx.reporting.summary import lead, paired, primary, sentences
-from fusiondx.reporting.words import NOTHING, ROLES, count, duration, number, plain, signed, spread, title
+from fusiondx.reporting.words import NOTHING, ROLES, count, duration, plain, signed, spread, title
 
 CHANCE = {"auroc": 0.5, "c_index": 0.5}
-SHOWN_FALSE_POSITIVES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
-def compose(report: Report) -> Page:
-    """The page of `report`, in the order of reading: summary, core set, comparison, training, patients, notes."""
+def sections_of(report: Report) -> list[Section]:
+    """What a page shows of `report`, in the order of reading: core set, comparison, training, patients, notes."""
     sections = [
-        *(section for target in report.targets for section in _answers(report, target)),
+        *(section for target in report.targets for section in answers(report, target)),
         *(_comparison(report, target) for target in report.targets),
         *_training(report),
         *appendix.sections(report),
@@ -33,12 +33,31 @@ def compose(report: Report) -> Page:
         sections.append(Section("Notes", points=tuple(plain(note) for note in report.notes)))
     if report.manifest:
         facts = tuple((plain(name), plain(value)) for name, value in report.manifest.items())
-        sections.append(Section("How this report was made", facts=facts))
+        sections.append(Section("How this report was made", facts=facts, shows=_made(report)))
+    return [replace(section, anchor=f"part-{number}") for number, section in enumerate(sections, start=1)]
+
+
+def compose(report: Report) -> Page:
+    """The page of `report`, with its model card and checklists."""
+    sections = sections_of(report)
+    said = "Items that this page shows something for are ticked and linked; whether it suffices is for you to say."
+    closing = Section("Reporting checklists", text=(said,), folded=checklist_tables(evidence(sections)))
     return Page(
         plain(report.title),
         tuple((plain(target), sentences(report, target)) for target in report.targets),
-        tuple(sections),
+        (*sections, *((card(report), closing) if report.results else ())),
     )
+
+
+def evidence(sections: Iterable[Section]) -> dict[str, Section]:
+    """The first section that shows each kind of evidence."""
+    return {kind: section for section in reversed(list(sections)) for kind in section.shows}
+
+
+def _made(report: Report) -> tuple[str, ...]:
+    """What the manifest is evidence of."""
+    held_out = ("manifest",) if "judged on" in report.manifest else ()
+    return (*held_out, *(("versions",) if "fusiondx" in report.manifest else ()))
 
 
 def _comparison(report: Report, target: str) -> Section:
@@ -53,7 +72,7 @@ def _comparison(report: Report, target: str) -> Section:
         if isinstance(e, Undefined)
     )
     rows = [(result.model, result.role, e) for result, e in found if e is not None]
-    alt = f"{title(metric)} for {plain(target)} with 95 % intervals: " + _listed(rows)
+    alt = f"{title(metric)} for {plain(target)} with 95 % intervals: " + listing(rows)
     chance = CHANCE.get(metric)
     drawing = Drawing(
         f"{title(metric)} of every model",
@@ -67,6 +86,7 @@ def _comparison(report: Report, target: str) -> Section:
         drawings=(drawing,),
         folded=(_all_metrics(results),),
         points=tuple(undefined),
+        shows=("baseline",) if any(result.role == "baseline" for result in results) else (),
     )
 
 
@@ -91,7 +111,7 @@ def _main_table(report: Report, target: str, metric: str) -> Table:
             shown(result.estimate(metric)),
             _gap(report, leader, result, metric),
             _chance(report, leader, result, metric),
-            *_counts(result.estimate(metric)),
+            *counts(result.estimate(metric)),
             duration(result.seconds),
             count(result.parameters),
         )
@@ -116,22 +136,12 @@ def _chance(report: Report, leader: Result | None, result: Result, metric: str) 
     """The p-value of that difference, corrected for all comparisons of the target."""
     gap = None if leader is None or leader is result else paired(report, leader, result, metric)
     p = None if gap is None else gap.get("p_holm")
-    return NOTHING if p is None or pd.isna(p) else Exact(_p_value(float(p)), float(p))
-
-
-def _core(result: Result) -> Table:
-    rows = tuple(
-        (title(e.metric), shown(e), count(e.n), count(e.events), plain(_method(e)))
-        for e in result.estimates
-        if not (e.metric in METRICS and METRICS[e.metric].secondary)
-    )
-    columns = ("Metric", "Estimate (95\u00a0%\u00a0interval)", "Patients", "Events", "Method")
-    return Table(f"{plain(result.model)} on held-out patients", columns, rows, words=(0, 4))
+    return NOTHING if p is None or pd.isna(p) else Exact(chance(float(p)), float(p))
 
 
 def _all_metrics(results: tuple[Result, ...]) -> Table:
     rows = tuple(
-        (plain(result.model), title(e.metric), shown(e), count(e.n), count(e.events), plain(_method(e)))
+        (plain(result.model), title(e.metric), shown(e), count(e.n), count(e.events), plain(method(e)))
         for result in results
         for e in result.estimates
     )
@@ -149,101 +159,10 @@ def _forest_table(rows: list[tuple[str, figures.Role, Outcome]], metric: str) ->
     return Table(f"{title(metric)} with 95 % interval", ("Model", title(metric), "Low", "High"), cells)
 
 
-def _answers(report: Report, target: str) -> Iterator[Section]:
-    """The section that shows what was predicted for a target; none where nothing was."""
-    seen = [result for result in report.about(target) if any(len(said) for said, _ in result.known)]
-    leader = lead(report, target)
-    if leader is None or not any(leader is result for result in seen):
-        return
-    said = leader.parts[0][0]
-    if isinstance(said, ClassPrediction):
-        drawings = (*_roc(seen, target), *core_set.diagnosis(leader), _confusion(leader))
-        yield Section(f"{plain(target)}: diagnosis", tables=(_core(leader),), drawings=drawings)
-    elif isinstance(said, SurvivalPrediction):
-        yield _prognosis(leader, said.unit)
-    elif isinstance(said, NumberPrediction):
-        yield Section(
-            f"{plain(target)}: predicted and true", tables=(_core(leader),), drawings=(_scatter(leader, said.unit),)
-        )
-
-
-def _roc(results: list[Result], target: str) -> Iterator[Drawing]:
-    curves = [(result, curve) for result in results if (curve := panels.roc(result)) is not None]
-    if not curves:
-        return
-    lines = [figures.Line(r.model, r.role, x, y, r.estimate("auroc")) for r, (x, y) in curves]
-    rates = tuple(f"at {number(1 - false)[:4]} specificity" for false in SHOWN_FALSE_POSITIVES)
-    rows = tuple(
-        (plain(line.name), *(exact(float(np.interp(false, line.x, line.y))) for false in SHOWN_FALSE_POSITIVES))
-        for line in lines
-    )
-    alt = f"ROC curves for {plain(target)}. AUROC: " + _listed(
-        [(r.model, r.role, r.estimate("auroc")) for r, _ in curves]
-    )
-    yield Drawing(
-        "ROC curves",
-        figures.roc(lines, alt),
-        "Sensitivity against 1 \u2212 specificity; the thin diagonal is chance. Over several folds or classes the "
-        "curves are averaged.",
-        Table("Sensitivity", ("Model", *rates), rows),
-    )
-
-
-def _confusion(result: Result) -> Drawing:
-    counts, classes = panels.confusion(result), result.parts[0][1].classes
-    right, total = int(np.trace(counts)), int(counts.sum())
-    rows = tuple((plain(name), *(f"{n:,}" for n in row)) for name, row in zip(classes, counts, strict=True))
-    alt = f"Confusion matrix of {plain(result.model)}: {right} of {total} patients correct."
-    return Drawing(
-        "Confusion matrix",
-        figures.confusion(counts, classes, alt),
-        f"{plain(result.model)}: patients by true and most probable class. {right:,} of {total:,} are correct.",
-        Table("Patients by true class (rows) and predicted class", ("True class", *map(plain, classes)), rows),
-    )
-
-
-def _prognosis(result: Result, unit: str) -> Section:
-    heading = f"{plain(result.target)}: prognosis"
-    panel = panels.survival(result)
-    if panel is None:
-        why = "No risk groups: no cut point from training patients was recorded."
-        return Section(heading, text=(why,), tables=(_core(result),), drawings=tuple(core_set.prognosis(result, unit)))
-    note = "" if panel.test is None else f"log-rank {_p_value(panel.test.p)}"
-    sizes = "; ".join(f"{name}: {g.patients:,} patients, {g.events:,} events" for name, g in panel.groups.items())
-    caption = f"{plain(result.model)}: Kaplan-Meier with 95 % bands. Cut points come from training patients. " + (
-        "Several folds are shown together, so the p value is descriptive." if len(result.parts) > 1 else ""
-    )
-    columns = ("Group and time", "At risk", "Event-free")
-    rows = tuple(
-        (f"{name}, {time:g} {plain(unit)}", f"{remaining:,}", exact(float(group.curve.at(time))))
-        for name, group in panel.groups.items()
-        for time, remaining in zip(panel.times, group.at_risk, strict=True)
-    )
-    svg = figures.survival(panel, unit, note, f"Kaplan-Meier curves by risk group. {sizes}. {note}".strip())
-    drawing = Drawing("Kaplan-Meier by risk group", svg, caption.strip(), Table("Patients at risk", columns, rows))
-    return Section(heading, tables=(_core(result),), drawings=(drawing, *core_set.prognosis(result, unit)))
-
-
-def _scatter(result: Result, unit: str) -> Drawing:
-    true, predicted = panels.agreement(result)
-    fifths = [part for part in np.array_split(np.argsort(predicted, kind="stable"), 5) if len(part)]
-    rows = tuple(
-        (str(i), f"{len(part):,}", exact(float(predicted[part].mean())), exact(float(true[part].mean())))
-        for i, part in enumerate(fifths, start=1)
-    )
-    alt = f"Predicted against true {plain(result.target)} of {len(true)} patients by {plain(result.model)}."
-    return Drawing(
-        "Predicted and true values",
-        figures.scatter(true, predicted, unit, alt),
-        f"{plain(result.model)}: each point is a patient; on the line the prediction is right.",
-        Table("Means by fifth of the prediction", ("Fifth", "Patients", "Predicted", "True"), rows),
-    )
-
-
 def _training(report: Report) -> Iterator[Section]:
     drawings = tuple(_curve(name, frame) for name, frame in report.history.items() if len(frame))
     if drawings:
-        yield Section("Training", drawings=drawings)
+        yield Section("Training", drawings=drawings, shows=("training",))
 
 
 def _curve(name: str, history: pd.DataFrame) -> Drawing:
@@ -256,19 +175,3 @@ def _curve(name: str, history: pd.DataFrame) -> Drawing:
         "Loss by epoch." + (" One line per fold and member." if "fold" in columns else ""),
         frame_table("Loss by epoch", history.loc[:, columns].dropna(subset=losses, how="all")),
     )
-
-
-def _counts(found: Outcome | None) -> tuple[str, str]:
-    return (NOTHING, NOTHING) if found is None else (count(found.n), count(found.events))
-
-
-def _method(found: Outcome) -> str:
-    return found.method if isinstance(found, Estimate) else found.reason
-
-
-def _p_value(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def _listed(rows: Iterable[tuple[str, str, Outcome | None]]) -> str:
-    return "; ".join(f"{plain(name)} {shown(found)}" for name, _, found in rows) + "."

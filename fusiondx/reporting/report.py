@@ -123,6 +123,13 @@ class Report:
         path.write_text(render(compose(self)), encoding="utf-8")
         return path
 
+    def checklists(self) -> pd.DataFrame:
+        """TRIPOD+AI, CLAIM, REMARK and PROBAST+AI, an item ticked only where the page shows what it asks for."""
+        from fusiondx.reporting.checklists import checklist_frame
+        from fusiondx.reporting.page import evidence, sections_of
+
+        return checklist_frame(evidence(sections_of(self)))
+
     def __str__(self) -> str:
         return "\n\n".join([plain(self.title), *(_listing(target, self.about(target)) for target in self.targets)])
 

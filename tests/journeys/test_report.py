@@ -147,9 +147,9 @@ class Reader(HTMLParser):
 
 
 def assert_inert(text):
-    """No script, no handler, nothing loaded, no link."""
+    """No script, no handler, nothing loaded, no link but within the page."""
     for tag, attributes in Reader(text).elements:
-        assert tag not in {"script", "iframe", "object", "embed", "link", "img", "a", "base", "form", "foreignobject"}
+        assert tag not in {"script", "iframe", "object", "embed", "link", "img", "base", "form", "foreignobject"}
         for name, value in attributes.items():
             assert not name.startswith("on"), (tag, name)
             if name.endswith("href"):
@@ -279,6 +279,51 @@ def test_page_has_a_figure_for_every_kind_of_answer(page):
     assert "Patients at risk" in text
     assert "log-rank p" in text
     assert "AUROC is undefined for ridge Cox / logistic on the clinical table: no two classes" in text
+
+
+def test_page_carries_every_digit_of_the_report(full, page):
+    shown = [dict(attributes) for tag, attributes in Reader(page).elements if tag == "data"]
+    digits = {(d["value"], d.get("data-low"), d.get("data-high")) for d in shown}
+    for row in json.loads(full.to_json())["results"]:
+        for found in row["estimates"]:
+            if "value" in found:
+                assert tuple(repr(found[name]) for name in ("value", "low", "high")) in digits
+
+
+def test_page_shows_the_core_set_first(page):
+    titles = re.findall(r"<h3>(.*?)</h3>", page)
+    assert {"Calibration", "Decision curve", "Predicted probabilities"} <= set(titles)
+    assert titles.index("Calibration") < titles.index("AUROC of every model")
+
+
+def test_a_ticked_item_is_linked_to_its_evidence(full, page):
+    elements = Reader(page).elements
+    links = [attributes["href"] for tag, attributes in elements if tag == "a"]
+    sections = {f"#{attributes['id']}" for tag, attributes in elements if tag == "section" and "id" in attributes}
+    frame = full.checklists()
+    assert set(frame["checklist"]) == {"TRIPOD+AI", "CLAIM", "REMARK", "PROBAST+AI"}
+    assert len(links) == (frame["status"] == "shown").sum() > 10
+    assert set(links) <= sections
+    assert ((frame["evidence"] != "") == (frame["status"] == "shown")).all()
+    bare = replace(full, manifest={}, patterns=pd.DataFrame(), history={})
+    lost = ["How data were used for training and evaluation", "Missing data", "Software and versions"]
+    assert not bare.checklists().set_index("item").loc[lost, "evidence"].any()
+
+
+def test_a_report_may_carry_audits_and_what_is_left_with_fewer_modalities(full, tmp_path):
+    audit = pd.DataFrame(
+        {"code": ["FDX003"], "title": ["t"], "severity": ["error"], "message": ["leak"], "waiver": [None]}
+    )
+    row = {"target": "idh1", "pattern": "mri", "metric": "auroc", "estimate": 0.71, "low": 0.6, "high": 0.8}
+    row |= {"n": 40, "events": 12, "reason": "", "change": -0.1, "change_low": -0.2, "change_high": 0.0}
+    carried = replace(full, audit=audit, degradation=pd.DataFrame([row]))
+    path = carried.to_html(tmp_path / "carried.html")
+    text = Reader(path.read_text(encoding="utf-8")).text
+    assert "FDX003" in text
+    assert "0.710 (0.600 to 0.800)" in text
+    carried.to_json(tmp_path / "report.json")
+    again = Report.from_json(tmp_path / "report.json").to_html(tmp_path / "again.html")
+    assert again.read_text() == path.read_text()
 
 
 def test_page_is_small_for_a_large_study(tmp_path):
@@ -502,21 +547,27 @@ def test_hostile_names_execute_nothing_in_a_browser(hostile, tmp_path):
 
     def dump(path):
         switches = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
-        switches += " disable-component-update disable-sync virtual-time-budget=2000 dump-dom"
+        switches += " disable-component-update disable-sync enable-logging=stderr virtual-time-budget=2000 dump-dom"
+        switches += f" log-net-log={tmp_path / 'network.json'}"
         command = [chromium, *(f"--{switch}" for switch in switches.split())]
         command += [f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+        assert "evil.example" not in (tmp_path / "network.json").read_text(errors="replace")
+        return done.stdout, done.stderr
 
     canary = tmp_path / "canary.html"  # the same page without its protection does execute
-    canary.write_text(f"<!DOCTYPE html><html><body><script>{EXECUTED}</script></body></html>")
-    assert 'data-executed="yes"' in dump(canary)
-    shown = dump(hostile)
+    canary.write_text(f"<!DOCTYPE html><html><body><script>{EXECUTED}; console.error('heard')</script></body></html>")
+    shown, said = dump(canary)
+    assert 'data-executed="yes"' in shown
+    assert "CONSOLE" in said
+    shown, said = dump(hostile)
     assert EXECUTED in shown
     assert "data-executed=" not in shown
+    assert "CONSOLE" not in said
     unprotected = tmp_path / "unprotected.html"  # escaping alone must do, without the browser's policy
     page = hostile.read_text(encoding="utf-8")
     unprotected.write_text(re.sub(r"<meta http-equiv=[^>]*>", "", page, count=1), encoding="utf-8")
-    assert "data-executed=" not in dump(unprotected)
+    assert "data-executed=" not in dump(unprotected)[0]
 
 
 def test_members_are_curves_of_their_own():
