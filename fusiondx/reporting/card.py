@@ -33,7 +33,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     for target in leaders:
         yield f"Performance: {plain(target)}", sentences(report, target)
     yield "Subgroups", "judged, see the table" if len(report.subgroups) else "not judged"
-    yield "Missing modalities", _or_not(len(report.degradation), "judged, see the table", "not judged")
+    yield "Missing modalities", "judged, see the table" if len(report.degradation) else "not judged"
     yield (
         "Leaks",
         _or_not(len(report.audit.columns), f"audited, {counted(len(report.audit), 'finding')}", "not audited"),
