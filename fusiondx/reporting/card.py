@@ -24,18 +24,13 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "Predicts", plain(listed(leaders)) or UNSAID
     yield "Made with", f"fusiondx {plain(report.manifest.get('fusiondx', 'of unknown version'))}"
     yield "Intended use and users", UNSAID
-    yield (
-        "Out of scope",
-        "Decisions about a patient without further evidence: this is research software, no medical device.",
-    )
+    yield "Out of scope", "Decisions about patients without further evidence: research software, no medical device."
     yield "Training patients", UNSAID
     yield "Judged on", plain(report.manifest.get("judged on", "the patients of this report"))
     for target in leaders:
         yield f"Performance: {plain(target)}", sentences(report, target)
     yield "Subgroups", "judged, see the table" if len(report.subgroups) else "not judged"
     yield "Missing modalities", "judged, see the table" if len(report.degradation) else "not judged"
-    yield (
-        "Leaks",
-        _or_not(len(report.audit.columns), f"audited, {counted(len(report.audit), 'finding')}", "not audited"),
-    )
+    found = f"audited, {counted(len(report.audit), 'finding')}"
+    yield "Leaks", found if len(report.audit.columns) else "not audited"
     yield "Caveats", " ".join(plain(note) for note in report.notes) or "None recorded."
