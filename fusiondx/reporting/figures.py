@@ -1,6 +1,4 @@
-"""Figures as SVG text. With `portrait` the only file that knows matplotlib.
-
-"""Figures as SVG text, and axes for displays. The only file that knows matplotlib.
+"""Figures as SVG text, and axes for displays. With `portrait` the only file that knows matplotlib.
 
 Every figure is drawn without a background, its ink in the colour of the surrounding text and its series in
 ``var(--series-N)``, so that a page can show it in light and in dark. The same numbers give the same text.
@@ -181,7 +179,7 @@ def drawn(display: Display, alt: str) -> str:
     with _style(alt):
         figure, axes = _canvas(display.size[1], display.size[0])
         display.draw(axes)
-        return _svg(figure, alt)
+        return as_svg(figure, alt)
 
 
 def new_axes(size: tuple[float, float]) -> Any:
