@@ -176,7 +176,7 @@ def forest(rows: Sequence[tuple[str, Role, Outcome]], metric: str, chance: float
 
 def drawn(display: Display, alt: str) -> str:
     """Any display, as a page shows it."""
-    with _style(alt):
+    with styled(alt):
         figure, axes = _canvas(display.size[1], display.size[0])
         display.draw(axes)
         return as_svg(figure, alt)
