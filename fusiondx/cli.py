@@ -169,10 +169,20 @@ def evaluate(
     with spoken():
         from fusiondx.experiment import evaluating
 
-        order = () if classes is None else tuple(name.strip() for name in classes.split(","))
-        truths = {"label": label, "time": time, "event": event, "number": number}
-        more = {"by": tuple(by or ()), "cut": cut, "failures": failures, "replicates": replicates}
-        asked = evaluating.Asked(id, **truths, classes=order, unit=unit, prediction=prediction, **more)
+        asked = evaluating.Asked(
+            id=id,
+            label=label,
+            time=time,
+            event=event,
+            number=number,
+            classes=() if classes is None else tuple(name.strip() for name in classes.split(",")),
+            unit=unit,
+            prediction=prediction,
+            by=tuple(by or ()),
+            cut=cut,
+            failures=failures,
+            replicates=replicates,
+        )
         print(evaluating.evaluate(predictions, truth, out, asked, baseline, overwrite))
         note(f"Report: {out / 'report.html'}; table: {out / 'metrics.csv'}")
 
