@@ -201,7 +201,8 @@ def finished(report: Report, answers: pd.DataFrame, asked: Asked) -> Report:
     ids = read_ids(FrameSource(answers, "the truth"), asked.id)
     if asked.by:
         written = {column: text(answers[column]) for column in asked.by}
-        groups = pd.DataFrame({c: np.where(gaps(v), None, v) for c, v in written.items()}, index=ids)
+        named = {c: pd.Series(v, index=ids, dtype=object).mask(gaps(v), None) for c, v in written.items()}
+        groups = pd.DataFrame(named, index=ids)
         settings = {"replicates": asked.replicates, "seed": asked.seed}
         report = replace(report, subgroups=subgroup_frame(report, groups, **settings))
     return replace(report, failures=failure_frame(report, asked.failures)) if asked.failures else report

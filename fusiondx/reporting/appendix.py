@@ -59,7 +59,8 @@ def _judged(row: dict[Hashable, Any], value: str = "estimate", low: str = "low",
     if pd.isna(row[value]):
         found: Outcome = Undefined(str(row["metric"]), str(row["reason"]), n or 0, events)
     else:
-        found = Estimate(str(row["metric"]), *(float(row[name]) for name in (value, low, high)), n or 0, events, "")
+        middle, least, most = (float(row[name]) for name in (value, low, high))
+        found = Estimate(str(row["metric"]), middle, least, most, n or 0, events, "")
     return shown(found), count(n), count(events)
 
 

@@ -31,6 +31,6 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         yield f"Performance: {plain(target)}", sentences(report, target)
     yield "Subgroups", "judged, see the table" if len(report.subgroups) else "not judged"
     yield "Missing modalities", "judged, see the table" if len(report.degradation) else "not judged"
-    found = f"audited, {counted(len(report.audit), 'finding')}"
-    yield "Leaks", found if len(report.audit.columns) else "not audited"
+    audited = f"audited, {counted(len(report.audit), 'finding')}"
+    yield "Leaks", audited if len(report.audit.columns) else "not audited"
     yield "Caveats", " ".join(plain(note) for note in report.notes) or "None recorded."

@@ -38,8 +38,8 @@ def checklist_tables(evidence: Mapping[str, Section]) -> tuple[Table, ...]:
             f"{name}: {(items['status'] == 'shown').sum()} of {len(items)} items shown in this page",
             ("Item", "What it asks for", "Evidence"),
             tuple(
-                (row.number, row.item, Link(f"\u2713 {row.evidence}", anchors[row.evidence]) if row.evidence else TO_DO)
-                for row in items.itertuples()
+                (number, item, Link(f"\u2713 {found}", anchors[found]) if found else TO_DO)
+                for number, item, found in items[["number", "item", "evidence"]].astype(str).to_numpy().tolist()
             ),
             words=(0, 1, 2),
         )

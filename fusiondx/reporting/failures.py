@@ -49,6 +49,6 @@ def _entries(said: Prediction, truth: TargetValues) -> Iterator[tuple[float, str
             yield abs(float(true - value)), name, number(float(true)), number(float(value))
     elif isinstance(said, SurvivalPrediction) and len(said):
         calm, time = said.risk < np.median(said.risk), truth.fields["time"]
-        for place in np.flatnonzero(calm & (truth.fields["event"] == 1)):
+        for place in np.flatnonzero(calm & (truth.fields["event"] == 1)).tolist():
             risk = f"risk {number(float(said.risk[place]))}"
             yield -float(time[place]), ids[place], f"event at {number(float(time[place]))} {said.unit}", risk
