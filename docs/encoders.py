@@ -56,6 +56,9 @@ def listed() -> Iterator[str]:
 def measured(runs: Path) -> Iterator[str]:
     """A table for each experiment."""
     for name in RUNS:
+        if not (runs / name / "report.json").is_file():
+            yield f"`configs/{name}.yaml`: not run for this page.\n"
+            continue
         report = Report.from_json(runs / name / "report.json")
         settings = yaml.safe_load((runs / name / "experiment.resolved.yaml").read_text(encoding="utf-8"))
         yield f"### {report.title}\n"
