@@ -380,7 +380,7 @@ CANARIES = {
     "PatientAddress": "CANARY EIGHT",
     "SpecificCharacterSet": "CANARYCHARS",
 }
-NEEDLES = (b"CANARY", b"77777", b"19010203", b"19040506")
+NEEDLES = (b"CANARY", b"1.2.3.77777", b"19010203", b"19040506")
 
 
 class TestNothingLeaks:
