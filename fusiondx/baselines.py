@@ -16,7 +16,8 @@ class ClinicalBaseline(BaseEstimator):
     """Regularised regression on one table: logistic for classes and labels, Cox for survival and for each of several
     causes, ridge for numbers.
 
-    The penalty is chosen by cross-validation among the training patients. Interface as `FusionModel`'s.
+    It is averaged over penalties by held-out likelihood among the training patients; see `fit_linear`. Interface as
+    `FusionModel`'s.
 
     Parameters
     ----------

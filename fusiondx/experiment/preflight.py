@@ -11,8 +11,6 @@ from fusiondx.encoders import Backbone
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.experiment.file import Experiment, Model, at
 
-"""What an encoder reads of a modality, where that is not called as its kind."""
-
 
 def read_patients(experiment: Experiment, path: Path, data: Path | None) -> Cohort:
     """The experiment's patients; `path` is where the experiment.yaml lies. Raises as `Cohort.read` does."""
