@@ -31,7 +31,9 @@ class Image(Spec):
     `size` is (height, width), or one number for both. `crop` keeps a central fraction of each side beforehand.
     `intensity` "absolute" keeps the values as they are in the file: 8 bit, 16 bit or float, for DICOM rescaled by slope
     and intercept. A window (low, high) clips to it and maps it to 0..255, "file" takes the window that a DICOM file
-    itself asks for. Orientation by EXIF is applied, alpha dropped, palettes expanded, MONOCHROME1 inverted.
+    itself asks for, "percentiles" that from the 1st to the 99th percentile of what is not black, image by image and
+    channel by channel: for MRI, whose numbers have no unit. Orientation by EXIF is applied, alpha dropped, palettes
+    expanded, MONOCHROME1 inverted.
 
     `page` is the page of a TIFF or the frame of a DICOM file, from 0, where these hold several; `key` the array in a
     .npz. `region` reads a part of whole-slide images (needs ``pip install fusiondx[wsi]``).
@@ -53,7 +55,7 @@ class Image(Spec):
     size: Side | tuple[Side, Side] = 64
     crop: float | None = Field(default=None, gt=0, le=1)
     grey: bool = False
-    intensity: Literal["absolute", "file"] | Window = "absolute"
+    intensity: Literal["absolute", "file", "percentiles"] | Window = "absolute"
     page: int | None = Field(default=None, ge=0)
     key: str | None = None
     region: Region | None = None
@@ -96,7 +98,9 @@ class Image(Spec):
             bands = greyed(bands)
         size = bands[0].size
         box = self._box(size, inside_mask(mask, size) if mask and self.mask_use == "crop" else None)
-        if window is not None:
+        if self.intensity == "percentiles":
+            bands = [windowed(band, between(np.asarray(band))) for one in bands for band in one.split()]
+        elif window is not None:
             bands = [windowed(band, window) for one in bands for band in one.split()]
         height, width = self.shape
         resized = [np.asarray(b.resize((width, height), PIL.Image.Resampling.BILINEAR, box=box)) for b in bands]
@@ -129,7 +133,7 @@ class Image(Spec):
     def _window(self, path: Path, picture: Raster) -> Window | None:
         if not isinstance(self.intensity, str):
             return self.intensity
-        if self.intensity == "absolute" or (picture.window == (0, 255) and picture.dtype == np.uint8):
+        if self.intensity in ("absolute", "percentiles") or (picture.window == (0, 255) and picture.dtype == np.uint8):
             return None
         if picture.window is None:
             raise UnreadableFileError(path, "asks for no window of its own. Set intensity to a (low, high)")
@@ -138,6 +142,13 @@ class Image(Spec):
     def _box(self, size: tuple[int, int], inside: Array | None) -> Box:
         box = central(size, self.crop or 1.0)
         return box if inside is None else around(inside, box, self.margin)
+
+
+def between(values: Array) -> Window:
+    """From the 1st to the 99th percentile of what is not zero; an image without any spread has none to show."""
+    found = values[values != 0]
+    low, high = np.percentile(found, (1, 99)).tolist() if found.size else (0.0, 1.0)
+    return low, high if high > low else low + 1.0
 
 
 def windowed(band: PIL.Image.Image, window: Window) -> PIL.Image.Image:

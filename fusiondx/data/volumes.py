@@ -14,7 +14,7 @@ from fusiondx.data.cache import Layout, Unreadable, UnreadableFileError
 from fusiondx.data.cropping import cut
 from fusiondx.data.formats import grid
 from fusiondx.data.grid import AXES, Grid, placed
-from fusiondx.data.picture import Window, fitted
+from fusiondx.data.picture import Window, between, fitted
 from fusiondx.data.raster import BUDGET, finite
 
 Array = npt.NDArray[Any]
@@ -35,8 +35,9 @@ class Volume(Spec):
     posterior to anterior, width from left to right. `spacing` in mm, same order, is resampled to first. Arrays and
     TIFFs do not say where their voxels lie: their axes stay as they come, and `spacing` needs theirs, `file_spacing`.
     `window` clips intensities, for example Hounsfield units to (-1000, 400); "file" takes the window that DICOM files
-    ask for. Values keep their units: kept as int16 where the files hold integers and the window (or, without one, the
-    files' number type) fits, as float32 otherwise. `key` names the array in a .npz.
+    ask for. "percentiles" maps the 1st to the 99th percentile of what is not zero to 0..1, volume by volume: for MRI,
+    whose numbers have no unit. Otherwise values keep their units: kept as int16 where the files hold integers and the
+    window (or, without one, the files' number type) fits, as float32 otherwise. `key` names the array in a .npz.
 
     `mask` is the column with mask paths: there, whatever is above 0 is tumour. `mask_use` "channel" gives the encoder
     the mask, "crop" cuts the volume to the mask's bounding box plus `margin` (a fraction of the box) on every side,
@@ -55,7 +56,7 @@ class Volume(Spec):
     size: Side | tuple[Side, Side, Side] = 32
     spacing: Millimetres | tuple[Millimetres, Millimetres, Millimetres] | None = None
     file_spacing: Millimetres | tuple[Millimetres, Millimetres, Millimetres] | None = None
-    window: Window | Literal["file"] | None = None
+    window: Window | Literal["file", "percentiles"] | None = None
     key: str | None = None
     mask_use: Literal["channel", "crop", "segment", "ignore"] = "channel"
     margin: float = Field(default=0.1, ge=0, le=10)
@@ -88,7 +89,10 @@ class Volume(Spec):
         found = grid(path, self.key)
         values = self._read(path, found, "bilinear")
         window = self._window(path, found)
-        if window is not None:
+        if self.window == "percentiles":
+            low, high = between(values)
+            values = (values.clip(low, high) - np.float32(low)) / np.float32(high - low)
+        elif window is not None:
             values = values.clip(*window)
         if mask is not None and self.mask_use == "crop":
             values = cut(values, self._inside(mask, found), self.margin)
@@ -133,6 +137,8 @@ class Volume(Spec):
         return placed(three(self.file_spacing) or (1.0, 1.0, 1.0))
 
     def _window(self, path: Path, found: Grid) -> Window | None:
+        if self.window == "percentiles":
+            return None
         if self.window != "file":
             return self.window
         if found.window is None:
@@ -141,7 +147,7 @@ class Volume(Spec):
 
     def _layout(self, path: Path, found: Grid) -> Layout:
         """int16 where that holds every value: the file has integers, and the window or their range fits."""
-        if found.ends is None:
+        if found.ends is None or self.window == "percentiles":
             return Layout(1, np.dtype(np.float32))
         low, high = self._window(path, found) or found.ends
         limits = np.iinfo(np.int16)

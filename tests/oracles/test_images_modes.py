@@ -111,6 +111,22 @@ def test_a_window_on_colour_treats_each_channel_alike(tmp_path: Path) -> None:
     assert np.abs(got - expected).max() <= 0.51
 
 
+def test_percentiles_take_gain_and_offset_out_of_every_channel(tmp_path: Path) -> None:
+    """What is not black is mapped from its own 1st and 99th percentile to 0..255; black stays black."""
+    grey = np.random.default_rng(0).integers(1000, 9000, (40, 30)).astype(np.uint16)
+    grey[:10] = 0
+    PIL.Image.fromarray(grey).save(tmp_path / "a.png")
+    PIL.Image.fromarray(np.where(grey > 0, grey * 3 + 500, 0).astype(np.uint16)).save(tmp_path / "b.png")
+    spec = NATIVE.replace(size=(40, 30), intensity="percentiles")
+    one, other = (decoded(tmp_path / name, tmp_path, spec) for name in ("a.png", "b.png"))
+    low, high = np.percentile(grey[grey > 0], (1, 99))
+    assert one.dtype == np.uint8
+    assert np.abs(one[0] - (grey.clip(low, high) - low) / (high - low) * 255).max() <= 0.51
+    assert np.abs(one.astype(int) - other).max() <= 1
+    PIL.Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "black.png")
+    assert not decoded(tmp_path / "black.png", tmp_path, spec).any()
+
+
 def test_brightness_survives(tmp_path: Path) -> None:
     """An image three times as bright stays three times as bright, whatever the depth."""
     for name, dark in (("8", (RGB8 // 4)), ("16", GREY16 // 4)):

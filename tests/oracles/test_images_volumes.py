@@ -55,6 +55,16 @@ def test_one_spacing_makes_cubic_voxels(tmp_path: Path) -> None:
     assert max(abs(extent - 12) for extent in extents) <= 1
 
 
+def test_percentiles_take_gain_and_offset_out_of_a_volume(tmp_path: Path) -> None:
+    values = np.where(VALUES == 0, 0, VALUES.astype(np.float32))
+    got = decoded(NATIVE.replace(window="percentiles"), save(tmp_path / "a.nii", values))
+    louder = decoded(NATIVE.replace(window="percentiles"), save(tmp_path / "b.nii", values * 7))
+    assert got.dtype == np.float32
+    assert got.min() == 0
+    assert got.max() == 1
+    np.testing.assert_allclose(got, louder, atol=1e-5)
+
+
 def test_a_window_clips_and_keeps_units(tmp_path: Path) -> None:
     got = decoded(NATIVE.replace(window=(-100, 150)), save(tmp_path / "a.nii", VALUES))
     np.testing.assert_array_equal(got[0], VALUES.transpose(2, 1, 0).clip(-100, 150))
