@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FUSIONDX_DATA ?= $(abspath ../shared/data)
 export FUSIONDX_DATA
 
-.PHONY: all demo test test-slow check experiments tables pairs benchmarks clean
+.PHONY: all demo test test-slow check docs experiments tables pairs benchmarks clean
 
 all: check test demo
 
@@ -14,6 +14,14 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
 	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e ".[docs,lite0]"
+	touch $@
+
+# everything is executed afresh; the site is docs/_build/html
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -c docs -b html -W --keep-going -E -j 2 . docs/_build/html
 
 demo: $(VENV)/installed
 	$(BIN)/fusiondx demo --out demo --overwrite
@@ -60,4 +68,4 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/parallel_folds.py
 
 clean:
-	rm -rf $(VENV) demo runs build *.egg-info
+	rm -rf $(VENV) demo runs build docs/_build docs/reference *.egg-info
