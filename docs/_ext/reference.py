@@ -36,7 +36,7 @@ BAR = re.compile(r"``.*?``|\|", re.S)
 FOREIGN = "Spec, BaseEstimator, Exception, Module"
 """Classes whose members are not told again in ours."""
 TOLD = ("kind", "accepts", "answers", "build", "get_params", "replace", "get_metadata_routing")
-REQUESTS = tuple(f"set_{method}_request" for method in ("fit", "predict", "score"))
+REQUESTS = tuple(f"set_{method}_request" for method in ("fit", "predict", "predict_proba", "score"))
 """Methods that scikit-learn adds to every estimator, for its metadata routing."""
 
 # --- the pages ------------------------------------------------------------------------------------------------------
