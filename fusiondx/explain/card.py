@@ -70,17 +70,19 @@ def page(one: Patient, shown: Sequence[Shown], title: str) -> Page:
         Section("What is known of the patient", tables=(known,)),
         Section("The prediction, and what drove it", drawings=drawings, folded=tuple(tables(one))),
         *alike(one),
-        Section("How to read this", points=(*READING, *map(plain, one.explanation.notes))),
+        Section("How to read this", points=(*reading(one.explanation), *map(plain, one.explanation.notes))),
     )
     return Page(title, ((plain(one.explanation.question.target), one.sentence),), sections)
 
 
-READING = (
-    "This says what the model made of its inputs: not what causes the disease, nor that the model is right.",
-    "Modalities: exact Shapley values, over all subsets of what the patient has. They add up to the prediction.",
-    "Columns: integrated gradients from the average training patient to this one, other modalities as they are.",
-    "Images: orange pushes the number up, blue down. Scaled image by image: colours compare places, not images.",
-)
+def reading(explanation: Explanation) -> Iterator[str]:
+    """What the pictures mean, of those there are."""
+    yield "This says what the model made of its inputs: not what causes the disease, nor that the model is right."
+    yield "Modalities: exact Shapley values, over all subsets of what the patient has. They add up to the prediction."
+    if len(explanation.features):
+        yield "Columns: integrated gradients from the average training patient to this one, all else as it is."
+    if explanation.maps:
+        yield "Images: orange pushes the number up, blue down, image by image: colours compare places, not images."
 
 
 def tables(one: Patient) -> Iterator[Table]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import Tensor
 
+from fusiondx.answering import Answering
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.images import ImageData
 from fusiondx.data.preprocess import TablePreparation
@@ -20,6 +21,7 @@ from fusiondx.explain.explanation import Explanation
 from fusiondx.explain.features import TableEncoder
 from fusiondx.explain.heat import HeatMaps, Method
 from fusiondx.explain.modalities import by_modality
+from fusiondx.explain.neighbours import COLUMNS as NEIGHBOURS
 from fusiondx.explain.neighbours import nearest
 from fusiondx.explain.places import Mapper, mappers, together
 from fusiondx.explain.question import Scale, asked
@@ -28,6 +30,7 @@ from fusiondx.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from fusiondx.model import FusionModel
+    from fusiondx.stacking.stack import Stack
 
 FRAMES: Mapping[str, tuple[str, ...]] = {
     "features": features.COLUMNS,
@@ -55,7 +58,7 @@ def explain(
     cohort = cohort.select(modalities=[name for name in cohort.modalities if name in model.preparations_])
     said = model.predict(cohort)[name]
     case = Case(model, cohort, read, asked(said, name, label, horizon, scale), said)
-    values, modalities = by_modality(case)
+    values, modalities = by_modality(model, cohort, case.question, said)
     tables = features.table_encoders(case, extracted(cohort, model.extractors_), known)
     mapped = mappers(case, method)
     frames, maps = gathered(case, tables, mapped)
@@ -75,7 +78,45 @@ def explain(
     )
 
 
-def chosen(model: FusionModel, target: str | None, method: str) -> str:
+def explain_stack(
+    model: Stack,
+    cohort: Cohort,
+    target: str | None,
+    label: str | None,
+    horizon: float | None,
+    scale: Scale,
+    reference: Cohort | None,
+) -> Explanation:
+    """See `Stack.explain`: what needs nothing of a model but that it predicts."""
+    name = chosen(model, target)
+    known = getattr(model, "cohort_", None) if reference is None else reference
+    cohort = cohort.select(modalities=[name for name in cohort.modalities if name in model.modalities_])
+    said = model.predict(cohort)[name]
+    question = asked(said, name, label, horizon, scale)
+    values, modalities = by_modality(model, cohort, question, said)
+    return Explanation(
+        question=question,
+        cohort=cohort,
+        prediction=said,
+        values=values,
+        modalities=modalities,
+        **{frame: pd.DataFrame(columns=list(columns)) for frame, columns in FRAMES.items()},
+        maps={},
+        segmentations={},
+        neighbours=pd.DataFrame(columns=list(NEIGHBOURS)),
+        reference=known,
+        reference_prediction=None if known is None else model.predict(known)[name],
+        notes=(OF_STACKS,),
+    )
+
+
+OF_STACKS = (
+    "A stack of models is explained by modality alone: its trees have no slopes to follow to columns or to places, and "
+    "its members no embedding in common."
+)
+
+
+def chosen(model: Answering, target: str | None, method: str = "hirescam") -> str:
     """The target asked for. Raises `ConfigError` where that is not clear, and for an unknown method."""
     known = list(model.targets_)
     if method not in ("hirescam", "gradcam"):

@@ -5,26 +5,30 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fusiondx.coalitions import Coalitions, shapley_weights
-from fusiondx.explain.case import Case
+from fusiondx.coalitions import Coalitions, Predictor, shapley_weights
+from fusiondx.core.predictions import Prediction
+from fusiondx.data.cohort import Cohort
+from fusiondx.explain.question import Question
 
 
-def by_modality(case: Case) -> tuple[pd.DataFrame, pd.DataFrame]:
+def by_modality(
+    model: Predictor, cohort: Cohort, question: Question, said: Prediction
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The explained number of each patient, with and without everything known of them; and what each modality adds.
 
     Exact Shapley values (Shapley 1953) over all subsets of the modalities a patient has, the others taken away; no
     training, no approximation. They add up to the difference between the two numbers. A modality that a patient lacks
     adds 0.
     """
-    found = case.outcomes
-    choice = case.question.choice(found)
-    coalitions = Coalitions.of(case.model, case.cohort)
+    found = question.outcomes(said)
+    choice = question.choice(found)
+    coalitions = Coalitions.of(model, cohort)
     names, rows = coalitions.modalities, np.arange(len(choice))
-    said = [coalitions.said(case.question.target, number) for number in range(1 << len(names))]
-    worth = np.stack([case.question.outcomes(each).values[rows, choice] for each in said])
-    present = np.stack([case.cohort.modalities[name].present for name in names])
+    from_each = [coalitions.said(question.target, number) for number in range(1 << len(names))]
+    worth = np.stack([question.outcomes(each).values[rows, choice] for each in from_each])
+    present = np.stack([cohort.modalities[name].present for name in names])
     added = np.where(present, shapley_weights(len(names)) @ worth, 0.0)
-    ids, outcome = case.cohort.ids, np.asarray(found.names, object)[choice]
+    ids, outcome = cohort.ids, np.asarray(found.names, object)[choice]
     values = pd.DataFrame({"patient_id": ids, "outcome": outcome, "value": worth[-1], "with_nothing": worth[0]})
     long = {
         "patient_id": np.repeat(ids, len(names)),

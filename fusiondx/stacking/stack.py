@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,10 @@ from fusiondx.stacking.describing import described_by, descriptions
 from fusiondx.stacking.member import Answers, Member, Question, Split
 from fusiondx.stacking.recipes import of_users, recipes
 from fusiondx.training import Training
+
+if TYPE_CHECKING:
+    from fusiondx.explain.explanation import Explanation
+    from fusiondx.explain.question import Scale
 
 Floats = npt.NDArray[np.floating[Any]]
 Pattern = tuple[str, ...]
@@ -66,6 +70,11 @@ class Stack(Answering):
         Same seed, same cohort, same machine: same numbers.
 
     After `fit`: `members_`; `weights_`, a table of what each counts for; `cohort_`, the training patients.
+
+    >>> tables = {"modalities": ["clinical", "omics"], "targets": ["diagnosis"]}
+    >>> stack = fdx.Stack("fast", training=quick).fit(train.select(**tables))  # or fdx.FusionModel.best()
+    >>> stack.predict_proba(test.select(**tables)).shape
+    (23, 2)
     """
 
     def __init__(
@@ -163,6 +172,26 @@ class Stack(Answering):
             target: said_by(self.heads_[target], self._blended(target, seen, said), cohort)
             for target in self.questions_
         }
+
+    def explain(
+        self,
+        cohort: Cohort,
+        target: str | None = None,
+        *,
+        label: str | None = None,
+        horizon: float | None = None,
+        scale: Scale = "probability",
+        reference: Cohort | None = None,
+    ) -> Explanation:
+        """What each modality added to the prediction of one number for each patient, with cards to look at.
+
+        Settings as those of `FusionModel.explain`; columns, places in images and neighbours are not told. The stack is
+        asked once for each of the 2^M subsets of M modalities.
+        """
+        from fusiondx.explain.explaining import explain_stack  # late: it imports what draws
+
+        self._asked()
+        return explain_stack(self, cohort, target, label, horizon, scale, reference)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Write the stack into `folder`, all or nothing; raises as `FusionModel.save` does."""

@@ -248,6 +248,42 @@ def test_a_loaded_model_wants_the_training_patients(
     np.testing.assert_allclose(given.features["attribution"], before.features["attribution"], atol=1e-6)
 
 
+def test_a_card_of_bags_volumes_and_drawn_tumours(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"patient_id": [f"P{i}" for i in range(8)], "label": ["no", "yes"] * 4})
+    for i in range(8):
+        np.save(tmp_path / f"bag{i}.npy", random.normal(size=(3 + i, 5)).astype(np.float32))
+        np.save(tmp_path / f"ct{i}.npy", random.normal(size=(6, 12, 12)).astype(np.float32))
+        PIL.Image.fromarray(random.integers(0, 255, (16, 16), dtype=np.uint8)).save(tmp_path / f"photo{i}.png")
+        mask = np.zeros((16, 16), np.uint8)
+        mask[4:10, 4:10] = 255
+        PIL.Image.fromarray(mask).save(tmp_path / f"mask{i}.png")
+        table.loc[i, ["bag", "ct", "photo", "mask"]] = [f"bag{i}.npy", f"ct{i}.npy", f"photo{i}.png", f"mask{i}.png"]
+    table.loc[1, "bag"] = None
+    cohort = fdx.Cohort.from_frame(
+        table,
+        modalities={
+            "slide": fdx.Bag("bag"),
+            "ct": fdx.Volume("ct", size=(6, 12, 12)),
+            "photo": fdx.Image("photo", mask="mask", size=16, mask_use="segment"),
+        },
+        targets={"label": fdx.Classes("label")},
+        data=tmp_path,
+    )
+    encoders = {"ct": fdx.ConvNet(channels=(4,)), "photo": fdx.UNet(channels=4, depth=1)}
+    found = fdx.FusionModel(encoders, dim=8, training=ONE_EPOCH).fit(cohort).explain(cohort)
+    patches = found.attention[(found.attention["modality"] == "slide") & (found.attention["patient_id"] == "P2")]
+    assert len(patches) == 5  # one weight for each of the patient's patches
+    assert patches["weight"].sum() == pytest.approx(1, abs=1e-5)
+    text = found.card("P2").html
+    assert "1 bag of patches" in text
+    assert "The slice with the strongest heat is shown" in text
+    assert "The yellow outline is the predicted tumour" in text
+    share = float((found.segmentations["photo"].probability[2] >= 0.5).mean())
+    assert f"{share:.3f}" in text.split("share of the image")[1][:200]
+    assert "missing" in found.card("P1").html
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [

@@ -106,6 +106,42 @@ def test_of_somebody_unknown_it_says_what_is_true_of_all(fitted: fdx.Stack, whol
     assert fitted.predict_proba(whole)[11, 1] == pytest.approx(yes, abs=0.02)
 
 
+ASKED = {"survival": None, "label": "yes", "course": "relapse", "marks": "m1", "level": None}
+
+
+@pytest.mark.parametrize("target", ASKED)
+def test_it_is_explained_by_modality(fitted: fdx.Stack, whole: fdx.Cohort, target: str) -> None:
+    some = whole[[0, 11, 40]]  # without genes, without anything, with both
+    found = fitted.explain(some, target, label=ASKED[target])
+    added = found.modalities.pivot(index="patient_id", columns="modality", values="contribution").loc[list(some.ids)]
+    value, nothing = found.values["value"], found.values["with_nothing"]
+    np.testing.assert_allclose(added.sum(axis=1), value - nothing, atol=1e-9)
+    assert added.loc["P000", "omics"] == 0
+    assert (added.loc["P011"] == 0).all()
+    # of two modalities, the mean of what one adds alone and of what it adds to the other
+    from_one = {
+        name: fitted.explain(some[[2]].select(modalities=[name]), target, label=ASKED[target]).values["value"][0]
+        for name in TABLES
+    }
+    expected = ((from_one["clinical"] - nothing[2]) + (value[2] - from_one["omics"])) / 2
+    assert added.loc["P040", "clinical"] == pytest.approx(expected, abs=1e-6)
+    assert abs(expected) > 1e-4
+
+
+def test_a_stacks_card_says_what_it_leaves_out(fitted: fdx.Stack, whole: fdx.Cohort, tmp_path: Path) -> None:
+    again = fdx.Stack.load(fitted.save(tmp_path / "stack"))
+    page, picture = again.explain(whole[:2], "survival").card("P001").save(tmp_path / "cards")
+    text = page.read_text()
+    assert "explained by modality alone" in text
+    assert "integrated gradients" not in text
+    assert "nearest" not in text.lower()
+    assert PIL.Image.open(picture).size[0] > 1000
+    with pytest.raises(NotFittedError, match="not fitted"):
+        fdx.Stack().explain(whole)
+    with pytest.raises(ConfigError, match="Did you mean 'label'"):
+        fitted.explain(whole, "lable")
+
+
 def test_weights_are_non_negative_and_by_pattern(fitted: fdx.Stack) -> None:
     weights = fitted.weights_
     assert (weights["weight"] >= 0).all()
