@@ -55,7 +55,7 @@ def init(
         from fusiondx.experiment.starting import start
 
         written = start(folder, target or ())
-        note(f"Wrote {' and '.join(map(str, written))}. Read them, then: fusiondx check {written[-1]}")
+        note(f"Wrote {', '.join(map(str, written))}. Read them, then: fusiondx check {written[-1]}")
 
 
 @app.command()

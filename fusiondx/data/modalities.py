@@ -144,7 +144,7 @@ def read_modality(
         rows = np.arange(len(data))
     place = pd.Index(ids).get_indexer(pd.Index(owners))
     if unknown == "error":
-        _refuse_strangers(owners[place < 0], name, source.name)
+        _refuse_strangers(owners[place < 0], ids, name, source.name)
     time = times(spec, source, key)
     if not isinstance(data, TableData) and not isinstance(spec, Table | Genomics) and spec.on_unreadable == "missing":
         data, refused = sift(data)
@@ -204,13 +204,19 @@ def refuse_untimed(spec: Table | Genomics | Image | Volume | Bag, name: str, ids
         )
 
 
-def _refuse_strangers(ids: Array, name: str, file: str) -> None:
+def _refuse_strangers(ids: Array, known: Array, name: str, file: str) -> None:
     strangers = list(dict.fromkeys(ids))
-    if strangers:
-        raise DataError(
-            f"{counted(len(strangers), 'patient')} in '{name}' ({file}) not in the patient table: {listed(strangers)}. "
-            "Remove them, or read the cohort with unknown='drop'."
-        )
+    if not strangers:
+        return
+    bare = {str(id).lstrip("0") for id in known}
+    if all(str(id).lstrip("0") in bare for id in strangers):
+        what = "The ids differ by zeros in front, which spreadsheets drop: write them alike in both tables."
+    else:
+        what = "Remove them, or leave them out: `unknown: drop` under patients in the YAML, unknown='drop' in Python."
+    raise DataError(
+        f"{counted(len(strangers), 'patient')} in '{name}' ({file}) not in the patient table: {listed(strangers)}. "
+        + what
+    )
 
 
 def read_images(spec: Image | Volume | Bag, source: Source, id: str, folder: Path) -> tuple[Array, ImageData | BagData]:
@@ -265,7 +271,8 @@ def resolved(written: Array, ids: Array, folder: Path, where: str, spec: Image |
         raise DataError(f"{where}: {_files(outside)} outside the data folder. Give paths inside it, relative to it.")
     absent = [id for id, path in zip(ids, paths, strict=True) if path and not _admitted(path, spec)]
     if absent:
-        raise DataError(f"{where}: {_files(absent)} that do not exist. Correct the paths, or blank their cells.")
+        mend = "Write / for \\ in them" if any("\\" in path for path in written) else "Correct the paths"
+        raise DataError(f"{where}: {_files(absent)} that do not exist. {mend}, or blank their cells.")
     return paths
 
 

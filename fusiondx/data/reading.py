@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import IO, Any, NoReturn, Protocol, cast
 from zlib import error as ZlibError
 
 import numpy as np
@@ -87,6 +87,8 @@ class FileSource:
             siblings = [p.name for p in sorted(path.parent.glob("*")) if p.is_file()]
             raise DataError(f"{name} does not exist in the data folder.{did_you_mean(path.name, siblings)}")
         with readable(name):
+            if spreadsheet(path):
+                refuse(name, "is a spreadsheet. Save its sheet as 'CSV UTF-8', and name that file.")
             columns = tuple(header(path))
         if not columns:
             refuse(name, "is empty. It needs a header and one row per patient.")
@@ -152,16 +154,32 @@ def is_parquet(path: Path) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
+def spreadsheet(path: Path) -> bool:
+    """Whether a file is one of Excel's or LibreOffice's, by its first bytes: its name may say something else."""
+    with path.open("rb") as file:
+        return file.read(4) in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+
+
 def separator(path: Path) -> str:
-    return "\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes] else ","
+    """What stands between the cells of a CSV or TSV; semicolons where the header has them and no comma."""
+    if ".tsv" in [suffix.lower() for suffix in path.suffixes]:
+        return "\t"
+    with lines_of(path) as lines:
+        first = next(lines, "")
+    return ";" if ";" in first and "," not in first else ","
+
+
+def lines_of(path: Path) -> IO[str]:
+    """The lines of a CSV or TSV, gzipped or not, without a byte order mark."""
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    return cast(IO[str], opened(path, "rt", encoding="utf-8-sig", newline=""))
 
 
 def header(path: Path) -> list[str]:
     """The column names, without outer spaces."""
     if is_parquet(path):
         return list(pq.read_schema(path).names)
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as lines:
+    with lines_of(path) as lines:
         return [name.strip() for name in next(csv.reader(lines, delimiter=separator(path)), [])]
 
 

@@ -275,6 +275,8 @@ def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     file.
     """
     written = layered(path)
+    if "patients" in written and not is_experiment(written):
+        raise ConfigError(f"{path.name} describes a cohort. Give the experiment.yaml that names it under 'cohort'.")
     experiment: Experiment = parse(Experiment, written, path.name)
     if overrides:
         experiment = parse(Experiment, overridden(written, overrides), "--set")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
+from fusiondx.data.reading import read_ids
 from fusiondx.errors import RunError
+from fusiondx.experiment.finding import list_images
 from fusiondx.experiment.surveying import Survey, survey
 
 COHORT, EXPERIMENT = "cohort.yaml", "experiment.yaml"
+NAMELESS = re.compile(r"(^|_)(file|path)(_?name)?$", re.I)
+"""Columns whose name says that they hold paths, not of what."""
 EXPERIMENT_TEXT = """\
 # What is asked of these patients, and how. `fusiondx config show experiment.yaml` lists every setting in force.
 cohort: cohort.yaml
@@ -27,7 +32,8 @@ evaluation: {baselines: true}
 
 
 def start(folder: Path, targets: Sequence[str] = ()) -> list[Path]:
-    """Look at the tables in `folder` and write cohort.yaml and experiment.yaml there.
+    """Look at the tables in `folder` and write cohort.yaml and experiment.yaml there; before them, where images lie in
+    subfolders and no table names them, tables that do.
 
     Raises `RunError` where one of the two exists: nothing is overwritten. Raises `DataError` as `survey` does.
     """
@@ -35,11 +41,13 @@ def start(folder: Path, targets: Sequence[str] = ()) -> list[Path]:
     for path in paths:
         if path.exists():
             raise RunError(f"{path} exists and is left as it is. Move it away, or edit it.")
-    texts = ["\n".join(cohort_lines(survey(folder, targets))) + "\n", EXPERIMENT_TEXT]
+    found = survey(folder, targets)
+    made = list_images(folder, found, set(read_ids(found[0].source, found[0].id)))
+    texts = ["\n".join(cohort_lines(survey(folder, targets) if made else found)) + "\n", EXPERIMENT_TEXT]
     for path, content in zip(paths, texts, strict=True):
         with path.open("x", encoding="utf-8") as file:
             file.write(content)
-    return paths
+    return [*made, *paths]
 
 
 def cohort_lines(found: Sequence[Survey]) -> Iterator[str]:
@@ -64,7 +72,8 @@ def modality_lines(table: Survey, home: Survey, taken: set[str]) -> Iterator[str
         mask = mask_of(column, table)
         settings = [f"kind: {kind}", *where, f"path: {quoted(column)}", *([f"mask: {quoted(mask)}"] if mask else [])]
         size = {"image": ["size: 128"], "volume": ["size: 32"]}.get(kind, [])
-        yield f"  {quoted(fresh(column, taken))}: {{{', '.join([*settings, *size])}}}"
+        name = fresh(stem(table) if table is not home and NAMELESS.search(column) else column, taken)
+        yield f"  {quoted(name)}: {{{', '.join([*settings, *size])}}}"
     if not table.unique and (table.numeric or table.categorical):
         yield f"  # {table.source.name}: several rows per patient, so its other columns are left out. A table needs one"
         yield "  # row per patient, or `time: COLUMN` that says when each was observed."

@@ -85,14 +85,15 @@ def survey(folder: Path, targets: Sequence[str] = ()) -> list[Survey]:
     files = sorted(p for p in folder.iterdir() if p.name.lower().endswith(TABLES))
     if not files:
         raise DataError(
-            f"{folder} holds no table ({', '.join(TABLES)}). Put one row per patient into a CSV file there."
+            f"{folder} holds no table ({', '.join(TABLES)}). Put one row per patient into a CSV file there; of a "
+            "spreadsheet, save the sheet as 'CSV UTF-8'."
         )
     frames = {source: read(source) for source in (FileSource.open(folder, file.name) for file in files)}
     id, home = identity(frames)
     ids = set(frames[home][id])
     found = []
     for source, frame in sorted(frames.items(), key=lambda item: item[0] is not home):
-        key = id if id in frame else next((c for c in frame if ID.search(c) and ids & set(frame[c])), "")
+        key = id if id in frame else next((c for c in frame if like(ID, c) and ids & set(frame[c])), "")
         if key and ids & set(frame[key]):
             found.append(described(source, frame, key, folder, targets, whole=source is home))
     if not any(s.outcomes or s.survival[0] for s in found):
@@ -101,6 +102,11 @@ def survey(folder: Path, targets: Sequence[str] = ()) -> list[Survey]:
             f"No column of {home.name} looks like an outcome. Name one with --target, such as one of: {listed(two, 9)}."
         )
     return found
+
+
+def like(pattern: re.Pattern[str], name: str) -> bool:
+    """Whether a column's name is of a kind; ``Patient ID`` and ``patient-id`` are ``Patient_ID``."""
+    return pattern.search(re.sub(r"\W+", "_", name).strip("_")) is not None
 
 
 def read(source: FileSource) -> Table:
@@ -115,10 +121,10 @@ def identity(frames: dict[FileSource, Table]) -> tuple[str, FileSource]:
     candidates = []
     for source, frame in frames.items():
         for name, values in frame.items():
-            if len(values) and ID.search(name) and (values != "").all() and len(set(values)) == len(values):
+            if len(values) and like(ID, name) and (values != "").all() and len(set(values)) == len(values):
                 shared = sum(name in other for other in frames.values())
                 narrow = -len(frame)
-                hints = sum(bool(EVENT.search(c) or OUTCOME.search(c)) for c in frame)
+                hints = sum(like(EVENT, c) or like(OUTCOME, c) for c in frame)
                 candidates.append((shared, "patient" in name.lower(), min(hints, 1), narrow, name, source))
     if not candidates:
         raise DataError(
@@ -134,15 +140,15 @@ def described(source: FileSource, frame: Table, id: str, folder: Path, targets: 
     rest = {name: Column(name, values) for name, values in frame.items() if name != id}
     for name in list(rest):
         kind = rest[name].path_kind(folder)
-        if kind and MASK.search(name):
+        if kind and like(MASK, name):
             found.masks.append(name)
         elif kind:
             found.paths[name] = kind
-        elif SITE.search(name) and not found.site and whole:
+        elif like(SITE, name) and not found.site and whole:
             found.site = name
-        elif ID.search(name):
+        elif like(ID, name):
             found.left_out[name] = "another id"
-        elif SPLIT.search(name):
+        elif like(SPLIT, name):
             found.left_out[name] = "names folds or a split: use it under split or folds in experiment.yaml"
         else:
             continue
@@ -196,15 +202,15 @@ def outcomes(found: Survey, rest: dict[str, Column], targets: Sequence[str]) -> 
             raise DataError(f"{found.source.name} has no column '{name}' to predict.{did_you_mean(name, list(rest))}")
         found.outcomes.append(name)
     free = {n: c for n, c in rest.items() if n not in targets}
-    events = [n for n, c in free.items() if EVENT.search(n) and c.yes_or_no]
-    times = [n for n, c in free.items() if TIME.search(n) and c.numbers and (parsed(c.known) >= 0).all()]
+    events = [n for n, c in free.items() if like(EVENT, n) and c.yes_or_no]
+    times = [n for n, c in free.items() if like(TIME, n) and c.numbers and (parsed(c.known) >= 0).all()]
     pairs = [(e, t) for e in events for t in times if t != e and same_gaps(rest[e], rest[t])]
     if pairs:
         event, time = max(pairs, key=lambda pair: alike(*pair))
         unit = next((unit for word, unit in UNITS.items() if word in time.lower()), "")
         found.survival = (time, event, unit)
         del rest[time], rest[event]
-    classes = [n for n, c in rest.items() if OUTCOME.search(n) and 2 <= c.levels <= LEVELS]
+    classes = [n for n, c in rest.items() if like(OUTCOME, n) and 2 <= c.levels <= LEVELS]
     two = [n for n in classes if rest[n].levels == 2]
     if not found.outcomes and (two or (classes and not pairs)):
         found.outcomes.append((two or classes)[0])
@@ -238,7 +244,7 @@ def alike(a: str, b: str) -> int:
 
 def inputs(found: Survey, name: str, column: Column) -> None:
     """Put a column that is no outcome among the inputs, or leave it out with the reason."""
-    if LEAK.search(name):
+    if like(LEAK, name):
         found.left_out[name] = "by its name, may hold what is known only after the outcome: check before using it"
     elif column.levels < 2:
         found.left_out[name] = "empty or always the same"
@@ -246,5 +252,7 @@ def inputs(found: Survey, name: str, column: Column) -> None:
         found.numeric.append(name)
     elif column.levels <= min(LEVELS, max(2, len(column.known) // 4)):
         found.categorical.append(name)
+    elif np.isfinite(parsed(np.char.replace(column.known.astype(str), ",", "."))).all():
+        found.left_out[name] = "numbers with a decimal comma: write them with a point to use them"
     else:
         found.left_out[name] = "text, dates or codes with too many values for a category"

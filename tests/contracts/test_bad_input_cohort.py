@@ -12,6 +12,7 @@ from fusiondx.core.targets import Classes, Number, Survival
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.genomics import Genomics
 from fusiondx.data.images import Image
+from fusiondx.data.reading import FileSource
 from fusiondx.data.tables import Table
 from fusiondx.errors import ConfigError, DataError, FusionDxWarning
 
@@ -84,11 +85,33 @@ def test_duplicate_patients_in_a_modality(read, tmp_path):
     assert "omics.csv: 1 patient with more than one row: P1" in refused(read, "omics")
 
 
+def test_ids_that_lost_their_zeros(read, tmp_path):
+    change(tmp_path, "omics.csv", "P1", "0P1")
+    assert "differ by zeros in front, which spreadsheets drop" in refused(read, "omics")
+
+
+def test_a_spreadsheet_whatever_its_name(read, tmp_path):
+    (tmp_path / "omics.csv").write_bytes(b"PK\x03\x04\x14\x00\xff\xfe")
+    assert "omics.csv is a spreadsheet. Save its sheet as 'CSV UTF-8'" in refused(read, "omics")
+
+
+@pytest.mark.parametrize("name", ["omics.csv", "omics.csv.gz"])
+def test_semicolons_are_told_from_commas(tmp_path, name):
+    """Where the header has no comma; a comma inside a quoted cell does not count as one of the header's."""
+    frame = pd.DataFrame({"patient_id": ["P1", "P2"], "g": [1.5, np.nan], "place": ["a, b", "c"]})
+    frame.to_csv(tmp_path / name, sep=";", index=False)
+    source = FileSource.open(tmp_path, name)
+    assert source.columns == ("patient_id", "g", "place")
+    np.testing.assert_array_equal(source.matrix("patient_id", ["g"])[1], [[1.5], [np.nan]])
+    assert source.frame(["place"])["place"].tolist() == ["a, b", "c"]
+
+
 def test_unknown_patients(read, tmp_path):
     change(tmp_path, "omics.csv", "P1", "P07")
     message = refused(read, "omics")
     assert "1 patient in 'omics' (omics.csv) not in the patient table: P07." in message
     assert "unknown='drop'" in message
+    assert "zeros in front" not in message
     assert list(read("omics", unknown="drop").modalities["omics"].present) == [False, True, True, False]
 
 

@@ -88,6 +88,55 @@ def test_an_outcome_may_be_named(folder):
     assert "sex" not in cohort["modalities"]["clinical"].get("categorical", [])
 
 
+def test_tables_as_spreadsheets_write_them(folder, capsys):
+    """Semicolons, a byte order mark, names with spaces; decimal commas are told, not guessed."""
+    table = pd.read_csv(folder / "patients.csv", dtype=str)[["patient_id", "age", "sex", "diagnosis"]]
+    table["Tumour size (mm)"] = [f"{3 + i / 10:.1f}".replace(".", ",") for i in range(len(table))]
+    table = table.rename(columns={"patient_id": "Patient ID", "diagnosis": "Diagnosis"})
+    table.to_csv(folder / "patients.csv", sep=";", index=False, encoding="utf-8-sig")
+    (folder / "genes.csv.gz").unlink()
+    pictures = pd.read_csv(folder / "pictures.csv", dtype=str).rename(columns={"patient_id": "Patient ID"})
+    pictures.to_csv(folder / "pictures.csv", sep=";", index=False)
+    assert cli("init", folder) == 0
+    said = (folder / "cohort.yaml").read_text()
+    cohort = yaml.safe_load(said)
+    assert cohort["patients"] == {"file": "patients.csv", "id": "Patient ID"}
+    assert cohort["modalities"]["clinical"] == {"kind": "table", "numeric": ["age"], "categorical": ["sex"]}
+    assert cohort["modalities"]["picture"]["path"] == "picture"
+    assert list(cohort["targets"]) == ["Diagnosis"]
+    assert "Tumour size (mm) (numbers with a decimal comma" in said
+    assert cli("check", folder / "experiment.yaml") == 0
+
+
+def test_images_that_no_table_names_are_found_by_patient_id(folder, capsys):
+    """Named after the patient, or in a folder of the patient's; masks, and images of nobody, are left out."""
+    (folder / "pictures.csv").unlink()
+    photos = folder / "photos"
+    (photos / "000.png").rename(photos / "000_left.png")
+    shutil.copyfile(photos / "000_left.png", photos / "000_mask.png")
+    shutil.copyfile(photos / "000_left.png", photos / "000_right.png")
+    shutil.copyfile(photos / "000_left.png", photos / "0001.png")  # which is not patient 000's
+    (photos / "055").mkdir()
+    shutil.copyfile(photos / "000_left.png", photos / "055" / "a.png")
+    assert cli("init", folder) == 0
+    assert "photos.csv" in capsys.readouterr().err
+    listed = pd.read_csv(folder / "photos.csv", dtype=str)
+    assert list(listed.columns) == ["patient_id", "image"]
+    assert len(listed) == 42
+    assert listed[listed["patient_id"] == "000"]["image"].tolist() == ["photos/000_left.png", "photos/000_right.png"]
+    assert ["055", "photos/055/a.png"] in listed.to_numpy().tolist()
+    cohort = yaml.safe_load((folder / "cohort.yaml").read_text())
+    assert cohort["modalities"]["image"] == {"kind": "image", "file": "photos.csv", "path": "image", "size": 128}
+    assert cli("check", folder / "experiment.yaml") == 0
+
+
+def test_a_table_called_as_a_folder_of_images_is_left_alone(folder):
+    (folder / "pictures.csv").unlink()
+    (folder / "photos.csv").write_text("patient_id,remark\n000,none\n")
+    assert cli("init", folder) == 0
+    assert (folder / "photos.csv").read_text() == "patient_id,remark\n000,none\n"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

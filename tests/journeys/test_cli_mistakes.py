@@ -81,6 +81,7 @@ IN_FILES = [
     ("cohort.yaml", "numeric: [age_years]", "numeric: [age]", "age"),
     ("patients.csv", "S0001,", "S0000,", "S0000"),
     ("images.csv", "S0", "X0", "not in the patient table: X0"),
+    ("images.csv", "images/", "images\\", "Write / for \\ in them"),
 ]
 
 
@@ -122,6 +123,10 @@ def test_a_mistake_in_the_arguments(folder, capsys, arguments, message):
     [
         (("run", "nothing.yaml", "--out", "x"), "nothing.yaml does not exist"),
         (("check", "nothing.yaml"), "nothing.yaml does not exist"),
+        (
+            ("run", "cohort.yaml", "--out", "x"),
+            "cohort.yaml describes a cohort. Give the experiment.yaml that names it",
+        ),
         (("check", "images"), "cannot be read"),
         (("check", "patients.csv"), "error: "),
         (("predict", "images", "--data", "."), "is not a run folder"),

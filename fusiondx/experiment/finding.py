@@ -1,0 +1,60 @@
+"""Finding: whose images those are that no table names, by the patient ids in their paths."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from fusiondx.experiment.surveying import MASK, PATHS, Survey
+
+ENDINGS = (*PATHS["image"], *PATHS["volume"])
+LEVELS = 3
+"""Folders below the one asked about that are looked into."""
+
+
+def list_images(folder: Path, found: Sequence[Survey], ids: Collection[str]) -> list[Path]:
+    """Write a table of the images of each subfolder that no table names and whose paths hold a patient's id.
+
+    Called as the subfolder, with a row per image; a file of that name is left as it is. Masks are left out.
+    """
+    if any(table.paths for table in found):
+        return []
+    written = []
+    for name, rows in by_folder(folder, ids).items():
+        table = folder / f"{name}.csv"
+        if not table.exists():
+            with table.open("x", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerows([(found[0].id, "image"), *rows])
+            written.append(table)
+    return written
+
+
+def by_folder(folder: Path, ids: Collection[str]) -> Mapping[str, list[tuple[str, str]]]:
+    """Patient and path of every image, by the subfolder of `folder` it lies in."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for path in images(folder):
+        patient = owner(path, ids)
+        if patient:
+            found[path.parts[0] if len(path.parts) > 1 else "images"].append((patient, path.as_posix()))
+    return found
+
+
+def images(folder: Path) -> Iterator[Path]:
+    """Image files in `folder`, as paths from there, sorted; no masks."""
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if len(inside.parts) <= LEVELS + 1 and path.name.lower().endswith(ENDINGS) and not MASK.search(path.name):
+            yield inside
+
+
+def owner(path: Path, ids: Collection[str]) -> str:
+    """The patient whose id is a folder of the path, or begins the file's name; blank where nobody's does."""
+    for part in path.parts[:-1]:
+        if part in ids:
+            return part
+    stem = path.name.split(".")[0]
+    starts = [stem, *(stem[: match.start()] for match in re.finditer(r"[^A-Za-z0-9]", stem))]
+    return max((start for start in starts if start in ids), key=len, default="")
