@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FUSIONDX_DATA ?= $(abspath ../shared/data)
 export FUSIONDX_DATA
 
-.PHONY: all demo test test-slow check docs experiments tables pairs benchmarks clean
+.PHONY: all demo test test-slow coverage pythons check docs experiments tables pairs benchmarks clean
 
 all: check test demo
 
@@ -31,6 +31,14 @@ test: $(VENV)/installed
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
+
+# which lines the quick tests reach: fails below the share in pyproject.toml
+coverage: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+# the smoke tests on every Python there is of those we promise
+pythons:
+	.ci/pythons
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -68,4 +76,4 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/parallel_folds.py
 
 clean:
-	rm -rf $(VENV) demo runs build docs/_build docs/reference *.egg-info
+	rm -rf $(VENV) .venv-3.* demo runs build docs/_build docs/reference *.egg-info

@@ -53,6 +53,16 @@ def test_the_shell_command_runs(folder: Path) -> None:
     assert {"report.html", "manifest.json"} <= {p.name for p in (folder / "runs" / "first").iterdir()}
 
 
+def test_the_tour_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    tour = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fdx.FusionDxWarning)
+        exec(compile(tour.split("```python\n")[1].split("```")[0], "tour.md", "exec"), names)
+    assert (tmp_path / "tour.html").stat().st_size > 10_000
+
+
 def test_every_link_leads_somewhere() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", *ROOT.glob("configs/*.md")]
     for page in pages:
