@@ -34,6 +34,12 @@ class Coalitions:
     """The predictions of one model for the same patients from every subset, or coalition, of the modalities.
 
     Coalitions are numbered: number c holds modality j where bit j of c is 1, so 0 holds none and the last one all.
+
+    >>> said = fdx.Coalitions.of(model, test)
+    >>> [said.names(number) for number in range(3)]
+    [(), ('clinical',), ('omics',)]
+    >>> said.shapley("survival").shape  # (patients, modalities)
+    (23, 3)
     """
 
     modalities: tuple[str, ...]

@@ -85,6 +85,13 @@ def degradation(
     left with nothing. The model is asked once for each of 2^M subsets.
 
     Raises `ConfigError` for rates outside 0..1 or fewer than one draw, else as `Coalitions.of` and `score`.
+
+    >>> found = fdx.degradation(model, test, rates=(0.0, 0.5), draws=1, replicates=20)
+    >>> found.frame()[["target", "pattern"]].head(3)
+         target               pattern
+    0  survival  clinical+omics+image
+    1  survival        clinical+omics
+    2  survival        clinical+image
     """
     if draws < 1 or not all(0 <= rate <= 1 for rate in rates):
         raise ConfigError(f"draws={draws}, rates={list(rates)}: give one draw or more, and rates from 0 to 1.")

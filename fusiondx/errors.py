@@ -9,7 +9,14 @@ from difflib import get_close_matches
 
 
 class FusionDxError(Exception):
-    """Base of every error raised on purpose by fusiondx."""
+    """Base of every error raised on purpose by fusiondx.
+
+    >>> try:
+    ...     cohort.select(modalities=["omic"])
+    ... except fdx.FusionDxError as error:
+    ...     print(error)
+    The cohort has no modality 'omic'. Did you mean 'omics'? Known: clinical, omics, image.
+    """
 
 
 class DataError(FusionDxError, ValueError):
@@ -25,7 +32,15 @@ class RunError(FusionDxError, RuntimeError):
 
 
 class FusionDxWarning(UserWarning):
-    """Something in the data was put right or left out; the result is still sound."""
+    """Something in the data was put right or left out; the result is still sound.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always", fdx.FusionDxWarning)
+    ...     folds = cohort.folds(k=8)
+    >>> str(told[0].message).partition(",")[0]
+    '6 sites do not fill 8 parts'
+    """
 
 
 class MissingPackageError(FusionDxError, ImportError):

@@ -53,7 +53,14 @@ class Control:
 
 @dataclass(frozen=True)
 class ModalityAudit:
-    """Whether each modality is used: `verdicts`, with the evidence in `frame`."""
+    """Whether each modality is used: `verdicts`, with the evidence in `frame`.
+
+    >>> found = fdx.modality_audit(model, test, permutations=2, replicates=20)
+    >>> isinstance(found, fdx.ModalityAudit)
+    True
+    >>> found.frame()["change"].unique().tolist()
+    ['permuted', 'dropped', 'mean-filled', 'Shapley value']
+    """
 
     worth: dict[str, Outcome]
     """The primary metric of the model as it is, by target."""
@@ -132,6 +139,10 @@ def modality_audit(
 
     Raises `ConfigError` for fewer than one permutation, or `controls` of a model that does not know its training
     patients, else as `Coalitions.of` and `score`.
+
+    >>> used = fdx.modality_audit(model, test, permutations=2, replicates=20)
+    >>> sorted(used.verdicts("survival"))
+    ['clinical', 'image', 'omics']
     """
     if permutations < 1:
         raise ConfigError(f"permutations={permutations}. Give at least 1.")

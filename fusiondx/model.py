@@ -93,6 +93,13 @@ class FusionModel(Answering):
     After `fit`: `networks_` (one per member), `extractors_` (of images read as features), `preparations_`, `targets_`,
     `history_` (one row per member and epoch), `cohort_` (the training patients), `landmark_` (the time after which
     nothing may have been observed, None where it does not matter).
+
+    >>> model = fdx.FusionModel({"image": "smallcnn"}, "gated", dim=16, training=fdx.Training(epochs=1)).fit(train)
+    >>> model.predict_proba(test).shape, model.predict_risk(test).shape
+    ((23, 2), (23,))
+    >>> saved = model.save("saved")
+    >>> bool((fdx.FusionModel.load(saved).predict_risk(test) == model.predict_risk(test)).all())
+    True
     """
 
     def __init__(

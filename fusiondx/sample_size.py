@@ -51,7 +51,12 @@ class Shown:
 
 @dataclass(frozen=True)
 class Power:
-    """With what probability a study of each size shows what there is to show."""
+    """With what probability a study of each size shows what there is to show.
+
+    >>> design = fdx.Design({"omics": fdx.Planted(uniqueness=2.0), "mri": fdx.Planted()})
+    >>> fdx.power(design, 40, folds=2, simulations=1, replicates=20).frame().columns.tolist()
+    ['patients', 'question', 'power', 'low', 'high', 'simulations']
+    """
 
     shown: tuple[Shown, ...]
 
@@ -83,6 +88,14 @@ def power(
     be learnt from shows nothing.
 
     Raises `ConfigError` for fewer than two modalities, no simulations, or fewer patients than folds.
+
+    >>> design = fdx.Design({"omics": fdx.Planted(uniqueness=2.0), "mri": fdx.Planted(uniqueness=2.0)})
+    >>> found = fdx.power(design, patients=[40, 60], folds=2, simulations=1, replicates=20)
+    >>> found.frame()[["patients", "question"]].head(3)
+       patients                               question
+    0        40  fusion beats the best single modality
+    1        40                          omics is used
+    2        40                            mri is used
     """
     sizes = [patients] if isinstance(patients, int) else list(patients)
     if len(design.modalities) < 2 or simulations < 1 or not sizes or min(sizes) < 2 * folds:

@@ -27,7 +27,13 @@ from fusiondx.network import Network
 
 @spec
 class Training(Spec):
-    """How a network is trained: AdamW, cosine decay, early stopping on a part of the training patients."""
+    """How a network is trained: AdamW, cosine decay, early stopping on a part of the training patients.
+
+    >>> training = fdx.Training(epochs=2, patience=1, members=2)
+    >>> model = fdx.FusionModel(training=training).fit(train)
+    >>> len(model.networks_)
+    2
+    """
 
     epochs: int = Field(default=60, ge=1)
     batch_size: int = Field(default=64, ge=2)

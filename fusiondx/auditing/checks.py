@@ -15,7 +15,12 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that can be wrong."""
+    """One thing that can be wrong.
+
+    >>> from fusiondx.auditing import CHECKS
+    >>> CHECKS[0].code, CHECKS[0].title
+    ('FDX001', 'Patients on both sides of a fold')
+    """
 
     code: str
     title: str

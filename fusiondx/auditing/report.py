@@ -19,7 +19,12 @@ from fusiondx.errors import ConfigError, DataError, counted, did_you_mean
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found."""
+    """What one check found.
+
+    >>> for finding in fdx.audit(cohort, (train, test)).findings:
+    ...     print(finding.code, finding.severity)
+    FDX016 note
+    """
 
     code: str
     title: str
@@ -31,7 +36,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """All findings, waived ones included."""
+    """All findings, waived ones included.
+
+    >>> found = fdx.audit(cohort, (train, test), model)
+    >>> isinstance(found, fdx.AuditReport), found.ok
+    (True, True)
+    >>> found.frame()["code"].tolist()
+    ['FDX016']
+    """
 
     findings: tuple[Finding, ...]
     checked: tuple[str, ...]
@@ -101,6 +113,10 @@ def audit(
 
     Each check has a page, ``docs/audit/FDX001.md`` and so on. Raises `ConfigError` for a waiver of an unknown code or
     without a reason, `DataError` where the split is not one of this cohort.
+
+    >>> found = fdx.audit(cohort, cohort.folds(2, group=None), waivers={"FDX005": "two sites are all there are"})
+    >>> found.ok
+    True
     """
     given = dict(waivers or {})
     refuse_waivers(given)

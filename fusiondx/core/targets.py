@@ -23,6 +23,9 @@ class Classes(Spec):
     as grades, `classes` must be given, from the lowest to the highest.
 
     Response to a treatment is asked as any other diagnosis: responder or not, or the ordered classes of RECIST.
+
+    >>> fdx.Classes("diagnosis", classes=("benign", "malignant")).classes[-1]  # the positive class
+    'malignant'
     """
 
     column: str
@@ -42,6 +45,14 @@ class Labels(Spec):
     """Findings that do not exclude each other: one yes/no column each, such as mutations or metastatic sites.
 
     Cells hold 1 or 0, yes or no, true or false; each label may be unknown on its own, where its cell is blank.
+
+    >>> patients = pd.read_csv("patients.csv").assign(liver=["yes", "no"] * 30, bone=["no", "no", None] * 20)
+    >>> found = {"metastases": fdx.Labels(("liver", "bone"))}
+    >>> tables = {"clinical": fdx.Table(numeric=("age_years",))}
+    >>> fdx.Cohort.from_frame(patients, modalities=tables, targets=found).y()[:3]
+    array([[ 1.,  0.],
+           [ 0.,  0.],
+           [ 1., nan]])
     """
 
     columns: tuple[str, ...] = Field(min_length=1)
@@ -63,6 +74,12 @@ class Survival(Spec):
 
     `strata` names a column of the patient table, such as the hospital, whose groups may have hazards of different
     shapes: a Cox head then compares patients within groups only (Kalbfleisch & Prentice 1980).
+
+    >>> asked = {"survival": fdx.Survival("os_months", "os_event", unit="months")}
+    >>> tables = {"clinical": fdx.Table(numeric=("age_years",))}
+    >>> fdx.Cohort.from_frame(pd.read_csv("patients.csv"), modalities=tables, targets=asked).y()[:2]
+    array([(False, 29.14), ( True, 48.24)],
+          dtype=[('event', '?'), ('time', '<f8')])
     """
 
     time: str
@@ -78,6 +95,14 @@ class CompetingRisks(Spec):
 
     `time` is until that, or until last seen; `event` is 0 for the latter, else the number, from 1, of the cause among
     `causes`.
+
+    >>> patients = pd.DataFrame(
+    ...     {"patient_id": ["A", "B", "C"], "age": [61, 70, 55], "months": [9, 4, 7], "why": [0, 2, 1]}
+    ... )
+    >>> asked = {"first": fdx.CompetingRisks("months", "why", causes=("relapse", "death"))}
+    >>> fdx.Cohort.from_frame(patients, modalities={"clinical": fdx.Table(numeric=("age",))}, targets=asked).y()
+    array([(0, 9.), (2, 4.), (1, 7.)],
+          dtype=[('event', '<i8'), ('time', '<f8')])
     """
 
     time: str
@@ -95,7 +120,13 @@ class CompetingRisks(Spec):
 
 @spec
 class Number(Spec):
-    """A quantity, read from `column`, in `unit`: a measurement, a score, or the change of one under treatment."""
+    """A quantity, read from `column`, in `unit`: a measurement, a score, or the change of one under treatment.
+
+    >>> tables = {"clinical": fdx.Table(categorical=("stage",))}
+    >>> aged = {"age": fdx.Number("age_years", unit="years")}
+    >>> fdx.Cohort.from_frame(pd.read_csv("patients.csv"), modalities=tables, targets=aged).y()[:3]
+    array([ nan, 65.2, 69.2])
+    """
 
     column: str
     unit: str = ""

@@ -28,6 +28,11 @@ class Augmentation(Spec):
 
     A mask moves with its image. The chances depend on seed, pass and patient alone, and the images of a patient that
     stand at the same place in two modalities move alike, so that registered modalities stay registered.
+
+    >>> upright = fdx.Augmentation(mirror="left_right", rotate=5)
+    >>> settings = fdx.Training(epochs=1, validation=0, augmentation={"image": upright})
+    >>> fdx.FusionModel({"image": "smallcnn"}, training=settings).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     mirror: Literal["all", "left_right", "none"] = "all"

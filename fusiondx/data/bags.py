@@ -31,6 +31,13 @@ class Bag(Spec):
     training step at most `sample` patches of a patient are looked at, drawn anew each time; None takes all, as
     prediction does. `on_unreadable` "missing" leaves out files that cannot be used, with a warning, instead of an
     error.
+
+    >>> np.save("S1_patches.npy", np.zeros((120, 8)))  # 120 patches, 8 features each
+    >>> fdx.Cohort.from_frame(
+    ...     pd.DataFrame({"patient_id": ["S1", "S2"], "patches": ["S1_patches.npy", None]}),
+    ...     modalities={"slide": fdx.Bag("patches")},
+    ... )
+    <Cohort of 2 patients: slide (1); targets: none>
     """
 
     path: str

@@ -47,6 +47,16 @@ class Cohort:
 
     Immutable; a subset shares the values of the whole. Images are not read before they are asked for. Being
     indexable by patient and having a `shape`, a cohort can stand where scikit-learn expects an array of samples.
+
+    >>> cohort = fdx.Cohort.read("cohort.yaml")
+    >>> cohort
+    <Cohort of 60 patients: clinical (60), omics (46), image (49); targets: survival (60), diagnosis (60)>
+    >>> train, test = cohort.split(test=0.4, seed=0)
+    >>> cohort[:3].pattern
+    array(['clinical+omics+image', 'clinical+omics+image', 'clinical+omics'],
+          dtype=object)
+    >>> cohort.select(modalities=["clinical", "omics"], targets=["survival"]).having(["omics"])
+    <Cohort of 46 patients: clinical (46), omics (46); targets: survival (46)>
     """
 
     ids: Array

@@ -35,6 +35,10 @@ class Planted(Spec):
     that this modality alone shows; `redundancy` how well it shows the factor that all redundant modalities share, 1
     without loss; with `synergy` it shows a sign that tells something only together with those of the others. Beyond the
     three columns that carry these, `columns` are noise. `noise` is the standard deviation of measurement error.
+
+    >>> dead, telling = fdx.Planted(), fdx.Planted(uniqueness=1.0)
+    >>> fdx.Design({"omics": telling, "mri": dead}).live
+    {'omics': True, 'mri': False}
     """
 
     uniqueness: Effect = 0.0
@@ -54,6 +58,11 @@ class Design(Spec):
     shifted by `site_shift` and whose outcomes by `site_effect` (standard deviations over sites). `missing` takes
     modalities away. Of a class, `prevalence` is the share of positives; of a survival time, `censoring` that of the
     censored.
+
+    >>> told = fdx.Planted(uniqueness=0.5, redundancy=0.8)
+    >>> design = fdx.Design({"omics": told, "mri": told}, shared=1.0, missing=fdx.MCAR(0.2))
+    >>> design.draw(100, seed=0)
+    <Cohort of 100 patients: omics (85), mri (81); targets: outcome (100)>
     """
 
     modalities: dict[str, Planted] = Field(min_length=1)

@@ -27,6 +27,12 @@ class Genomics(Spec):
     the `top` most variable stay, the first of equals; gaps are filled with medians; columns are standardised. Variances
     are of the values after the logarithm and before standardisation, gaps aside, so `top` compares columns as they are:
     bring them to one scale before mixing assays.
+
+    >>> fdx.Cohort.from_frame(
+    ...     pd.read_csv("patients.csv"),
+    ...     modalities={"omics": fdx.Genomics("omics.csv.gz", columns=("gene_*",), top=20)},
+    ... )
+    <Cohort of 60 patients: omics (46); targets: none>
     """
 
     file: str | None = None

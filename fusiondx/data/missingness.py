@@ -36,7 +36,11 @@ CLOSE = 1e-4
 
 @spec
 class MCAR(Spec):
-    """Missing completely at random: who lacks a modality depends on nothing (Rubin 1976)."""
+    """Missing completely at random: who lacks a modality depends on nothing (Rubin 1976).
+
+    >>> fdx.ampute(cohort, fdx.MCAR({"omics": 0.5}))
+    <Cohort of 60 patients: clinical (60), omics (18), image (49); targets: survival (60), diagnosis (60)>
+    """
 
     rate: Rates
     kind: Literal["mcar"] = "mcar"
@@ -54,6 +58,9 @@ class MAR(Spec):
     The log odds of losing a modality rise by `strength` per standard deviation of a numeric column. The values of
     any other column, such as hospitals, each get a score of their own, drawn by their name. Blank cells lie at the
     mean.
+
+    >>> fdx.ampute(cohort, fdx.MAR({"image": 0.5}, column="age_years", strength=2.0))
+    <Cohort of 60 patients: clinical (60), omics (46), image (23); targets: survival (60), diagnosis (60)>
     """
 
     rate: Rates
@@ -78,6 +85,9 @@ class MNAR(Spec):
     The log odds of losing a modality rise by `strength` per standard deviation of the outcome of `target` (left out,
     the first one): the later class, the number of labels, the number, or, of a prognosis, the martingale residual,
     high for early events and low for long survivors. Patients whose outcome is unknown lie at the mean.
+
+    >>> fdx.ampute(cohort, fdx.MNAR({"image": 0.5}, target="survival"))
+    <Cohort of 60 patients: clinical (60), omics (46), image (24); targets: survival (60), diagnosis (60)>
     """
 
     rate: Rates
@@ -109,6 +119,11 @@ def ampute(cohort: Cohort, mechanism: Mechanism, *, seed: int = 0, keep_last: bo
     patient's id alone: neither the order of rows nor who else is there matters, except through the intercepts.
 
     Raises `ConfigError` for an unknown modality, or a rate that cannot be reached when nobody loses the last one.
+
+    >>> cohort
+    <Cohort of 60 patients: clinical (60), omics (46), image (49); targets: survival (60), diagnosis (60)>
+    >>> fdx.ampute(cohort, fdx.MCAR(0.5), seed=1)
+    <Cohort of 60 patients: clinical (27), omics (22), image (32); targets: survival (60), diagnosis (60)>
     """
     has = present(cohort)
     wanted = rates(mechanism.rate, list(cohort.modalities))

@@ -45,6 +45,12 @@ class Image(Spec):
 
     `time` is the column that says when each was taken, as in `Table`. `on_unreadable` "missing" makes of a file that
     cannot be used a missing image, with a warning, instead of an error.
+
+    >>> fdx.Cohort.from_frame(
+    ...     pd.read_csv("patients.csv"),
+    ...     modalities={"photo": fdx.Image("image", file="images.csv", size=32, crop=0.9)},
+    ... )
+    <Cohort of 60 patients: photo (49); targets: none>
     """
 
     path: str

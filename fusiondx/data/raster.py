@@ -36,6 +36,10 @@ class Region(Spec):
     The left upper corner `x`, `y` is in pixels of the finest level, `width` and `height` are in pixels of what is read:
     pyramid level `level` (0 is the finest) or, resampled, `mpp` micrometres per pixel. Each of the four is a number, or
     the name of the column that holds it. Without them the whole slide is read, from the coarsest level that suffices.
+
+    >>> corner = fdx.Region(x=0, y=0, width=512, height=512, mpp=0.5)
+    >>> fdx.Image("slide", region=corner).region.mpp
+    0.5
     """
 
     x: Pixels | Column | None = None

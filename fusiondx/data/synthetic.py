@@ -40,6 +40,12 @@ def simulate(
     Three independent latent factors, one per modality, add up to the log hazard and to the log odds of malignancy;
     so every modality tells a part, and all together tell more than any one. `missing` is the share of patients
     without omics and, drawn apart, without image. About 40 % are censored. ``truth.csv`` holds the factors.
+
+    >>> path = fdx.simulate("made", patients=20, image_size=16)
+    >>> path.name
+    'cohort.yaml'
+    >>> len(fdx.Cohort.read(path))
+    20
     """
     folder = Path(folder)
     (folder / "images").mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,10 @@ class Table(Spec):
     `time` is the column that says when each row was observed, in the unit of the prognosis and from the same start, its
     baseline; a patient may then have several rows, a token each.
     Column names may hold ``*``. `recode` unites spellings: ``{"histology": {"Adenocarcinoma": "adenocarcinoma"}}``.
+
+    >>> clinical = fdx.Table(numeric=("age_*",), categorical=("sex",), recode={"sex": {"f": "female"}})
+    >>> fdx.Cohort.from_frame(pd.read_csv("patients.csv"), modalities={"clinical": clinical})
+    <Cohort of 60 patients: clinical (60); targets: none>
     """
 
     file: str | None = None

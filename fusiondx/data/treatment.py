@@ -24,6 +24,15 @@ class Treatment(Spec):
     `randomised` says that chance decided who received which; only then do differences between patients who received
     different treatments speak of the treatments. `reference` is the treatment others are compared with; left out, the
     first in alphabetical order.
+
+    >>> trial = fdx.Cohort.from_frame(
+    ...     pd.read_csv("patients.csv").assign(arm=["drug", "placebo"] * 30),
+    ...     modalities={"clinical": fdx.Table(numeric=("age_years",), categorical=("arm",))},
+    ...     targets={"diagnosis": fdx.Classes("diagnosis")},
+    ...     treatment=fdx.Treatment("arm", randomised=True, reference="placebo"),
+    ... )
+    >>> list(fdx.FusionModel(training=quick).fit(trial).predict_benefit(trial))
+    ['diagnosis']
     """
 
     column: str

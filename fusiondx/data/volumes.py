@@ -46,6 +46,13 @@ class Volume(Spec):
 
     `time` is the column that says when each was taken, as in `Table`. `on_unreadable` "missing" makes of a file that
     cannot be used a missing volume, with a warning, instead of an error.
+
+    >>> np.save("V1.npy", np.zeros((8, 16, 16), dtype=np.int16))
+    >>> fdx.Cohort.from_frame(
+    ...     pd.DataFrame({"patient_id": ["V1"], "ct": ["V1.npy"]}),
+    ...     modalities={"ct": fdx.Volume("ct", size=(8, 16, 16), window=(-1000, 400))},
+    ... )
+    <Cohort of 1 patient: ct (1); targets: none>
     """
 
     path: str

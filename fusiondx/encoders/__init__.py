@@ -57,7 +57,12 @@ PRETRAINED = Backbone(name=PACKAGED, pretrained=True, freeze=True)
 
 
 def default(kind: str) -> EncoderSpec:
-    """What a modality of this kind gets when nothing is said: images a pretrained network where one is installed."""
+    """What a modality of this kind gets when nothing is said: images a pretrained network where one is installed.
+
+    >>> from fusiondx import encoders
+    >>> encoders.default("genomics").kind
+    'snn'
+    """
     return PRETRAINED if kind == "image" and packaged() else DEFAULT[kind]
 
 

@@ -30,6 +30,10 @@ class AlexNet(Spec):
     numbers of channels and units: 1 is the original, too large for a few hundred patients. The poolings are padded and
     the last map is averaged to 6x6 cells, so that any size from 7 pixels will do (else `ConfigError`). Without local
     response normalisation, which did not help later networks (Simonyan & Zisserman 2015), and with He's initialisation.
+
+    >>> encoders = {"image": fdx.AlexNet(width=0.125)}
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     width: float = Field(default=0.25, gt=0, le=2)

@@ -39,6 +39,10 @@ class Backbone(Spec):
     With `freeze` the network does not train. Each image is looked at once, at `size` (left out: the size the network
     was made for) and unaugmented; mean and standard deviation of every stage's channels, over the image and where there
     are masks over the tumour too, are kept in the cache, and `reader` turns them into the token.
+
+    >>> encoders = {"image": fdx.Backbone("test_resnet", norm="group")}  # any name of `timm.list_models()`
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     name: str = "resnet18"

@@ -24,6 +24,10 @@ class ConvNet(Spec):
     Every stage, the input among them, hands its mean and standard deviation per channel to the last layer: on cohorts
     of a few hundred patients such colour and texture statistics carry most of what can be learnt, and absolute
     brightness stays visible although the layers between normalise it away.
+
+    >>> encoders = {"image": fdx.ConvNet(channels=(8, 16))}
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     channels: tuple[Annotated[int, Field(ge=1)], ...] = (16, 32, 64)

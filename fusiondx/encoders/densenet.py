@@ -19,6 +19,10 @@ class DenseNet(Spec):
     Each of `blocks` has so many layers, each adding `growth` channels that all later ones read. The defaults suit a few
     hundred patients; DenseNet-121 is blocks (6, 12, 24, 16), initial 64, growth 32. `norm` "layer" makes patients
     independent of each other in small batches, "batch" is as published.
+
+    >>> encoders = {"image": fdx.DenseNet(blocks=(2, 2), growth=4)}
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(3, 3, 3), min_length=1)

@@ -30,6 +30,10 @@ class FCN(Spec):
 
     Where the modality's masks are to be learnt (``mask_use: segment``) it learns to segment as well, at the weight
     `segmentation` in the loss, and the token describes the tumour it sees.
+
+    >>> encoders = {"image": fdx.FCN(channels=(4, 8, 16, 16), scores=8)}
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     channels: tuple[Annotated[int, Field(ge=2)], ...] = Field(default=(16, 32, 64, 128), min_length=3)

@@ -23,6 +23,10 @@ class FTTransformer(Spec):
     `tokens` says what fusion reads: "cls" the CLS token alone, "features" the CLS token and then one token per column,
     numeric before categorical, for fusions that attend. Blocks use GELU. Attention costs the square of the number of
     columns: meant for clinical tables rather than thousands of genes.
+
+    >>> encoders = {"clinical": fdx.FTTransformer(width=16, blocks=1, tokens="features")}
+    >>> fdx.FusionModel(encoders, "attention", training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     width: int = Field(default=64, ge=1)

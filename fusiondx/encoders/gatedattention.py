@@ -20,6 +20,18 @@ class GatedAttention(Spec):
     """Attention-based multiple-instance learning (Ilse et al. 2018): patches vote, weighted by what they show.
 
     One token per head, whatever the number of patches; nothing is padded.
+
+    >>> for number, patient in enumerate(cohort.ids[:20]):
+    ...     np.save(f"{patient}.npy", np.random.default_rng(number).normal(size=(5 + number, 8)))
+    >>> table = pd.DataFrame({"patient_id": cohort.ids[:20], "patches": [f"{id}.npy" for id in cohort.ids[:20]]})
+    >>> slides = fdx.Cohort.from_frame(
+    ...     table.assign(grade=["low", "high"] * 10),
+    ...     modalities={"slide": fdx.Bag("patches")},
+    ...     targets={"grade": fdx.Classes("grade")},
+    ... )
+    >>> model = fdx.FusionModel({"slide": fdx.GatedAttention(hidden=16)}, training=quick).fit(slides)
+    >>> model.predict_proba(slides).shape
+    (20, 2)
     """
 
     hidden: int = Field(default=64, ge=1)

@@ -32,6 +32,10 @@ class GeneGate(Spec):
     network of `attention` units that sees all columns multiplies each patient's gates by factors between 0 and 2. Gates
     start at about 1 and cost `strength` times their mean size, so that those of columns that do not help shrink towards
     zero. A category has one gate for all its levels.
+
+    >>> encoders = {"omics": fdx.GeneGate(strength=5.0)}
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     gate: Literal["l1", "attention"] = "l1"

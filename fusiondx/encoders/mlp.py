@@ -21,6 +21,10 @@ class MLP(Spec):
     """Fully connected layers over a table's columns; one token per patient.
 
     `components` replaces the columns by that many principal components where there are more columns.
+
+    >>> encoders = {"clinical": fdx.MLP(hidden=(32, 32)), "omics": fdx.MLP(components=16)}
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = (64,)

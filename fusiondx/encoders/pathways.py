@@ -39,6 +39,11 @@ class Pathways(Spec):
 
     A set's columns pass through a layer of `width` units of its own; from there to the token all sets share a layer
     but for the bias. Raises `ConfigError` where no token is left.
+
+    >>> sets = {"repair": ("gene_00", "gene_01", "gene_02"), "growth": ("gene_02", "gene_03")}
+    >>> encoders = {"omics": fdx.Pathways(sets)}  # three tokens: "repair", "growth" and "rest"
+    >>> fdx.FusionModel(encoders, "attention", training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     sets: dict[str, tuple[str, ...]] | str = "suffix"

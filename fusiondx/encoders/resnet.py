@@ -21,6 +21,10 @@ class ResNet(Spec):
     hundred patients; ResNet-18 is blocks (2, 2, 2, 2), channels (64, 128, 256, 512). `norm` "group" makes patients
     independent of each other in small batches, "batch" is as published. Other ResNets, pretrained ones too, are timm's
     (`Backbone`).
+
+    >>> encoders = {"image": fdx.ResNet(channels=(8, 16, 16, 16))}
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 1, 1, 1), min_length=4, max_length=4)

@@ -25,6 +25,10 @@ class SmallCNN(Spec):
     `grid` cells a side without the dense layer.
 
     Reads images of any size and number of channels. There is no normalisation, so absolute brightness passes through.
+
+    >>> encoders = {"image": fdx.SmallCNN(channels=(8, 8, 16), grid=2)}  # four tokens per image
+    >>> fdx.FusionModel(encoders, "attention", training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     channels: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (

@@ -21,6 +21,10 @@ class SNN(Spec):
     """Self-normalising network (Klambauer et al. 2017): SELU, alpha dropout, LeCun-normal weights; one token.
 
     `components` replaces the columns by that many principal components where there are more columns; None keeps them.
+
+    >>> encoders = {"omics": fdx.SNN(hidden=(32, 16), components=None)}
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = (64,)

@@ -24,6 +24,10 @@ class TabNet(Spec):
 
     In each of `steps` decisions a sparse mask chooses columns, a category's embedding as one; `relaxation` (gamma) of 1
     lets a column be chosen once only. `sparsity` weighs the masks' entropy in the loss.
+
+    >>> encoders = {"omics": fdx.TabNet(decision=8, steps=2)}
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     decision: int = Field(default=16, ge=1)

@@ -31,6 +31,10 @@ class UNet(Spec):
 
     Where the modality's masks are to be learnt (``mask_use: segment``) it learns to segment as well, at the weight
     `segmentation` in the loss, and the token describes the tumour it sees.
+
+    >>> encoders = {"image": fdx.UNet(channels=4, depth=2)}
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     channels: int = Field(default=16, ge=2)

@@ -21,7 +21,12 @@ PARTS = {"expand": "conv_pw", "depthwise": "conv_dw", "project": "conv_pwl"}
 
 
 def packaged() -> bool:
-    """Whether the package with weights is installed."""
+    """Whether the package with weights is installed.
+
+    >>> from fusiondx import encoders
+    >>> encoders.packaged() == (encoders.default("image") == encoders.PRETRAINED)
+    True
+    """
     return importlib.util.find_spec(PACKAGE) is not None
 
 

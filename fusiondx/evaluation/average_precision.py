@@ -42,6 +42,10 @@ def estimate_average_precision(score: npt.ArrayLike, positive: npt.ArrayLike) ->
     average precision does by its influence function, drawn towards their number as `PRIOR` says, with Student's
     quantile for as many patients. `Undefined` without patients of both classes. Raises `DataError` for scores that
     are not finite and labels that are not 0 or 1.
+
+    >>> found = evaluation.estimate_average_precision([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0])
+    >>> round(found.value, 3)  # precision is 1 at the first positive patient, 2/3 at the second
+    0.833
     """
     score, positive = checking.scored(score, positive)
     n, events = len(score), int(positive.sum())
@@ -55,7 +59,15 @@ def estimate_average_precision(score: npt.ArrayLike, positive: npt.ArrayLike) ->
 
 
 def precision_recall_frame(score: npt.ArrayLike, positive: npt.ArrayLike) -> pd.DataFrame | Undefined:
-    """The precision-recall curve: `threshold`, `recall`, `precision` at each distinct score, from the highest."""
+    """The precision-recall curve: `threshold`, `recall`, `precision` at each distinct score, from the highest.
+
+    >>> evaluation.precision_recall_frame([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0]).round(2)
+       threshold  recall  precision
+    0        0.9     0.5       1.00
+    1        0.8     0.5       0.50
+    2        0.4     1.0       0.67
+    3        0.2     1.0       0.50
+    """
     score, positive = checking.scored(score, positive)
     if reason := checking.lacking(positive):
         return Undefined("precision_recall", reason, len(score), int(positive.sum()))

@@ -19,6 +19,9 @@ def estimate_brier(probability: npt.ArrayLike, positive: npt.ArrayLike) -> Outco
 
     Its 95 % interval is Wilson's for an effective number of patients, with Student's quantile for as many as the
     smaller class has. `Undefined` without patients; raises `DataError` for what is no probability or label.
+
+    >>> round(evaluation.estimate_brier([0.9, 0.2, 0.6], [1, 0, 1]).value, 3)  # the mean of 0.01, 0.04 and 0.16
+    0.07
     """
     probability, positive = checking.forecast(probability, positive)
     n, events = len(positive), int(positive.sum())
@@ -38,6 +41,9 @@ def estimate_brier_skill(probability: npt.ArrayLike, positive: npt.ArrayLike) ->
     The prevalence is that of the patients judged. The interval is Student's for log(1 - skill), by influence
     functions, for as many patients as the smaller class has.
     `Undefined` with one class; errors as `estimate_brier`.
+
+    >>> round(evaluation.estimate_brier_skill([0.9, 0.2, 0.6, 0.1], [1, 0, 1, 0]).value, 3)
+    0.78
     """
     probability, positive = checking.forecast(probability, positive)
     n, events = len(positive), int(positive.sum())

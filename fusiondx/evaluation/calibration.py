@@ -41,6 +41,10 @@ def estimate_calibration_intercept(
     holds the values that a score test with the observed variance of residuals does not reject (Boos 1992); with fewer
     than 4 patients of a class that has no ends, and it is Wald's. `patient` says whose each row is, where patients are
     in several. `Undefined` with one class; raises `DataError` for what is no probability or label.
+
+    >>> found = evaluation.estimate_calibration_intercept(probability, positive)
+    >>> print(f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})")
+    0.19 (-0.04 to 0.41)
     """
     probability, positive = checking.forecast(probability, positive)
     if reason := checking.lacking(positive):
@@ -72,6 +76,10 @@ def estimate_calibration_slope(
     """Calibration slope: below 1 predictions are too extreme, above 1 not extreme enough.
 
     As `estimate_calibration_intercept`; also `Undefined` where all probabilities are equal or separate the classes.
+
+    >>> found = evaluation.estimate_calibration_slope(probability, positive)
+    >>> print(f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})")
+    1.19 (0.91 to 1.46)
     """
     probability, positive = checking.forecast(probability, positive)
     if reason := _unfit(probability, positive):
@@ -87,6 +95,10 @@ def recalibration(probability: npt.ArrayLike, positive: npt.ArrayLike) -> tuple[
     """Intercept and slope of the joint fit, ``logit(corrected) = intercept + slope * logit(probability)``.
 
     As `estimate_calibration_slope`. Fitted on other patients, it is what a model may be recalibrated with.
+
+    >>> intercept, slope = evaluation.recalibration(probability, positive)
+    >>> print(f"{intercept:.2f} {slope:.2f}")
+    0.31 1.19
     """
     probability, positive = checking.forecast(probability, positive)
     if reason := _unfit(probability, positive):
@@ -104,6 +116,10 @@ def estimate_observed_expected(
 
     Its standard error is that of ``O - (O:E) E`` over O, so it knows how far predictions and outcomes move together.
     `Undefined` without positive patients, or where none is expected; errors as `estimate_calibration_intercept`.
+
+    >>> found = evaluation.estimate_observed_expected(probability, positive)
+    >>> print(f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})")
+    1.10 (0.99 to 1.24)
     """
     probability, positive = checking.forecast(probability, positive)
     observed, expected = float(positive.sum()), float(probability.sum())
@@ -147,6 +163,10 @@ def calibration_curve(
 
     Four knots, at the 5th, 35th, 65th and 95th percentile of the logits; a line where these coincide, and where the
     rarer class has fewer than 20 patients. `Undefined` and errors as `estimate_calibration_slope`.
+
+    >>> curve = evaluation.calibration_curve(probability, positive)
+    >>> curve.at(np.array([0.2, 0.5, 0.8])).round(2)
+    array([0.19, 0.61, 0.81])
     """
     probability, positive = checking.forecast(probability, positive)
     if reason := _unfit(probability, positive):
@@ -164,7 +184,14 @@ def calibration_curve(
 def calibration_frame(
     probability: npt.ArrayLike, positive: npt.ArrayLike, points: int = 101
 ) -> pd.DataFrame | Undefined:
-    """A calibration plot's smooth curve: `predicted`, `observed`, `low`, `high`, from least to most predicted."""
+    """A calibration plot's smooth curve: `predicted`, `observed`, `low`, `high`, from least to most predicted.
+
+    >>> evaluation.calibration_frame(probability, positive, points=3).round(2)
+       predicted  observed   low  high
+    0       0.00      0.00  0.00  0.27
+    1       0.49      0.60  0.51  0.68
+    2       0.98      0.95  0.59  1.00
+    """
     curve = calibration_curve(probability, positive)
     if isinstance(curve, Undefined):
         return curve
@@ -182,6 +209,13 @@ def estimate_calibration_errors(
     Observed risk is `calibration_curve`'s (Austin & Steyerberg 2019). All four are above 0 even for perfect
     predictions, so the interval spans both what curves drawn around the fitted one give (percentile) and the same
     distances turned round (basic; Davison & Hinkley 1997), never below 0.
+
+    >>> for found in evaluation.estimate_calibration_errors(probability, positive):
+    ...     print(found.metric, round(found.value, 3))
+    ici 0.049
+    e50 0.028
+    e90 0.102
+    emax 0.107
     """
     names = ("ici", "e50", "e90", "emax")
     probability, positive = checking.forecast(probability, positive)

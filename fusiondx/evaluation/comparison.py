@@ -56,6 +56,13 @@ def compare(
     them. Patients are resampled together for both models. p-values are Holm's over all comparisons.
 
     Raises `ConfigError` for a baseline that is not among the models or fewer than two models, else as `difference`.
+
+    >>> from fusiondx.evaluation.comparison import compare
+    >>> ids = np.arange(400)
+    >>> parts = {"fusion": [evaluation.class_part(probability, positive, ids=ids)]}
+    >>> parts["clinical"] = [evaluation.class_part(probability / 2 + 0.25, positive, ids=ids)]
+    >>> [(c.model, c.versus) for c in compare(parts, "brier", baseline="clinical", replicates=50)]
+    [('fusion', 'clinical')]
     """
     names = list(models)
     if baseline not in models:
@@ -83,6 +90,13 @@ def pooled(parts: Sequence[Part]) -> Part:
 
     Of probabilities and quantities that asks more than the mean over folds does; the risk scores of different Cox
     models have no common scale. Raises `DataError` where a patient is in two parts, as in repeated folds.
+
+    >>> from fusiondx.evaluation.comparison import pooled
+    >>> ids, halves = np.arange(400), (slice(0, 200), slice(200, 400))
+    >>> folds = [evaluation.class_part(probability[half], positive[half], ids=ids[half]) for half in halves]
+    >>> said, truth = pooled(folds)
+    >>> len(said)
+    400
     """
     first, _ = parts[0]
     ids = np.concatenate([said.ids for said, _ in parts]).astype(str)
@@ -125,6 +139,13 @@ def repeated_folds(parts_a: Sequence[Part], parts_b: Sequence[Part], metric: str
     """`metric` of a minus that of b over repeated folds, by `corrected_resampled`.
 
     Sizes are taken from the parts: whoever is not in a test part trained for it. Raises as `difference` does.
+
+    >>> from fusiondx.evaluation.comparison import repeated_folds
+    >>> ids, halves = np.arange(400), (slice(0, 200), slice(200, 400))
+    >>> a = [evaluation.class_part(probability[half], positive[half], ids=ids[half]) for half in halves]
+    >>> b = [evaluation.class_part(1 - probability[half], positive[half], ids=ids[half]) for half in halves]
+    >>> repeated_folds(a, b, "auroc").value > 0
+    True
     """
     if metric not in (known := metrics_for(parts_a[0][0])):
         raise ConfigError(f"No metric '{metric}' for such predictions.{did_you_mean(metric, known)}")

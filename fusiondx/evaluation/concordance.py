@@ -49,6 +49,12 @@ def harrell_c(risk: npt.ArrayLike, time: npt.ArrayLike, event: npt.ArrayLike) ->
 
     A competing event counts as censoring then (Wolbers et al. 2009). Raises `DataError` for input that cannot be
     judged.
+
+    >>> from fusiondx.evaluation.concordance import harrell_c
+    >>> from fusiondx.evaluation.influence import estimate
+    >>> found = estimate(harrell_c(risk, time, event))
+    >>> found.metric, found.low > 0.5
+    ('c_index', True)
     """
     times, events = outcomes(time, event)
     pairs = ComparablePairs.of(scores(risk, len(times)), times, events == 1)

@@ -26,7 +26,12 @@ MOST = 500
 
 @dataclass(frozen=True)
 class BrierParts:
-    """``brier = miscalibration - discrimination + uncertainty``."""
+    """``brier = miscalibration - discrimination + uncertainty``.
+
+    >>> parts = evaluation.brier_parts(probability, positive)
+    >>> bool(np.isclose(parts.brier, parts.miscalibration - parts.discrimination + parts.uncertainty))
+    True
+    """
 
     brier: float
     miscalibration: float
@@ -41,6 +46,10 @@ def brier_parts(probability: npt.ArrayLike, positive: npt.ArrayLike) -> BrierPar
     """The Brier score and its CORP parts; `Undefined` without patients.
 
     Raises `DataError` for what is no probability or label.
+
+    >>> parts = evaluation.brier_parts(probability, positive)
+    >>> round(parts.miscalibration, 3), round(parts.discrimination, 3), round(parts.uncertainty, 3)
+    (0.008, 0.065, 0.231)
     """
     probability, positive = checking.forecast(probability, positive)
     if not len(probability):
@@ -69,6 +78,11 @@ def reliability_frame(
     `replicates` sets of outcomes drawn for the rows: from `predicted`, so that they show where a calibrated model's
     curve would lie ("consistency"), or from `observed` ("confidence"). `Undefined` without patients; raises
     `DataError` for what is no probability or label, `ConfigError` for fewer than one replicate.
+
+    >>> evaluation.reliability_frame([0.2, 0.2, 0.8, 0.8], [0, 0, 1, 0])[["predicted", "observed", "patients"]]
+       predicted  observed  patients
+    0        0.2       0.0         2
+    1        0.8       0.5         2
     """
     if replicates < 1:
         raise ConfigError(f"replicates is {replicates}. Give at least 1.")

@@ -74,6 +74,10 @@ def estimate_auroc(score: npt.ArrayLike, positive: npt.ArrayLike) -> Outcome:
     """AUROC with a 95 % score-type interval, `score_interval`; `Undefined` without patients of both classes.
 
     Raises `DataError` for scores that are not finite and labels that are not 0 or 1.
+
+    >>> found = evaluation.estimate_auroc([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0])
+    >>> found.value  # 3 of 4 pairs of a positive and a negative patient are in order
+    0.75
     """
     score, positive = checking.scored(score, positive)
     n, events = len(score), int(positive.sum())
@@ -123,6 +127,10 @@ def auroc_difference(score_a: npt.ArrayLike, score_b: npt.ArrayLike, positive: n
     """AUROC of a minus that of b on the same patients, with DeLong's 95 % interval and p-value.
 
     Raises `DataError` where lengths differ, else as `estimate_auroc`.
+
+    >>> found = evaluation.auroc_difference(probability, 1 - probability, positive)
+    >>> found.value > 0, found.p < 0.001
+    (True, True)
     """
     score_a, positive = checking.scored(score_a, positive)
     score_b, _ = checking.scored(score_b, positive)

@@ -64,6 +64,10 @@ def roc_curve(score: Array, positive: Array) -> tuple[Floats, Floats, Floats]:
     """False positive rate, true positive rate and threshold of each point of the ROC curve, from (0, 0) to (1, 1).
 
     A patient is called positive when its score reaches the threshold. Rates are NaN where there is no such patient.
+
+    >>> false, true, threshold = evaluation.roc_curve(np.array([0.9, 0.8, 0.4, 0.2]), np.array([1, 0, 1, 0]) == 1)
+    >>> false.tolist(), true.tolist()
+    ([0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0])
     """
     thresholds = np.unique(score)[::-1]
     positives, negatives = _by_score(-score, positive, None)

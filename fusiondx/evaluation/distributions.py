@@ -16,6 +16,11 @@ def histogram_frame(probability: npt.ArrayLike, positive: npt.ArrayLike, bins: i
     """Counts of `positive` and `negative` patients in equal bins `start` to `end` over 0 to 1; the last holds 1 too.
 
     Raises `DataError` for what is no probability or label, `ConfigError` for fewer than one bin.
+
+    >>> evaluation.histogram_frame([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0], bins=2)
+       start  end  positive  negative
+    0    0.0  0.5         1         1
+    1    0.5  1.0         1         1
     """
     if bins < 1:
         raise ConfigError(f"bins is {bins}. Give at least 1.")
@@ -29,6 +34,11 @@ def quantile_frame(probability: npt.ArrayLike, positive: npt.ArrayLike) -> pd.Da
     """One row per `outcome` that occurs, "positive" or "negative": `patients`, `mean`, and quantiles `q0` to `q100`.
 
     Raises `DataError` for what is no probability or label.
+
+    >>> evaluation.quantile_frame([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0])[["outcome", "patients", "q50"]]
+        outcome  patients   q50
+    0  positive         2  0.65
+    1  negative         2  0.50
     """
     probability, positive = checking.forecast(probability, positive)
     rows = []

@@ -32,6 +32,9 @@ def estimate_ece(
     risks so and turns distances round; never below 0. `patient` says whose each row is, where patients are in several:
     chance then counts patients, not rows. `Undefined` without patients; raises `DataError` for what is no
     probability or label.
+
+    >>> round(evaluation.estimate_ece(probability, positive, bins=10).value, 3)
+    0.037
     """
     probability, positive = checking.forecast(probability, positive)
     n, events = len(positive), int(positive.sum())

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric's value with a 95 % interval."""
+    """A metric's value with a 95 % interval.
+
+    >>> found = evaluation.estimate_auroc(probability, positive)
+    >>> print(f"{found.metric} {found.value:.2f} ({found.low:.2f} to {found.high:.2f}), {found.n} patients")
+    auroc 0.80 (0.76 to 0.84), 400 patients
+    """
 
     metric: str
     value: float
@@ -31,7 +36,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Undefined:
-    """A metric that these patients cannot give, and why."""
+    """A metric that these patients cannot give, and why.
+
+    >>> evaluation.estimate_auroc([0.3, 0.7], [1, 1])
+    Undefined(metric='auroc', reason='no negative patients among 2 patients', n=2, events=2)
+    """
 
     metric: str
     reason: str

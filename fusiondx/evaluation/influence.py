@@ -49,7 +49,13 @@ Judged = Influence | Undefined
 
 
 def estimate(judged: Judged) -> Outcome:
-    """The metric with its 95 % interval, or why there is none."""
+    """The metric with its 95 % interval, or why there is none.
+
+    >>> from fusiondx.evaluation.concordance import harrell_c
+    >>> from fusiondx.evaluation.influence import estimate
+    >>> estimate(harrell_c([3, 2, 1], [1.0, 2.0, 3.0], [1, 1, 0])).value
+    1.0
+    """
     if isinstance(judged, Undefined):
         return judged
     low, high = _interval(judged)
@@ -65,6 +71,12 @@ def compare(a: Judged, b: Judged) -> Outcome:
     """Two models judged by one metric on the same patients in the same order: a minus b, with `p` of no difference.
 
     Raises `DataError` where metrics, numbers of patients, horizons, thresholds or conventions differ.
+
+    >>> from fusiondx.evaluation.concordance import harrell_c
+    >>> from fusiondx.evaluation.influence import compare
+    >>> found = compare(harrell_c(risk, time, event), harrell_c(-risk, time, event))
+    >>> found.value > 0
+    True
     """
     for judged in (a, b):
         if isinstance(judged, Undefined):

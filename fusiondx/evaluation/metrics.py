@@ -30,7 +30,11 @@ Kind = Literal["classes", "labels", "survival", "competing", "cause", "number", 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric is called, and how to read it."""
+    """What a metric is called, and how to read it.
+
+    >>> evaluation.METRICS["brier"].higher_is_better
+    False
+    """
 
     title: str
     kind: Kind
@@ -105,7 +109,11 @@ KINDS: Mapping[type[Prediction], Kind] = {
 
 
 def metrics_for(about: Prediction | type[Prediction] | TargetValues) -> tuple[str, ...]:
-    """Names of the metrics that fit a prediction or a target."""
+    """Names of the metrics that fit a prediction or a target.
+
+    >>> evaluation.metrics_for(cohort.targets["survival"])[:2]
+    ('c_index', 'uno_c')
+    """
     if isinstance(about, TargetValues):
         kind: Kind = about.spec.kind
     else:
@@ -121,7 +129,11 @@ def _other(about: Prediction | type[Prediction] | TargetValues) -> Literal["two"
 
 
 def primary_metric(about: Prediction | type[Prediction] | TargetValues) -> str:
-    """The metric to look at first: ``auroc``, ``c_index``, ``mse`` or ``dice``."""
+    """The metric to look at first: ``auroc``, ``c_index``, ``mse`` or ``dice``.
+
+    >>> evaluation.primary_metric(cohort.targets["diagnosis"])
+    'auroc'
+    """
     return metrics_for(about)[0]
 
 

@@ -40,6 +40,10 @@ def estimate_hand_till(probability: npt.ArrayLike, label: npt.ArrayLike) -> Outc
     left out.
     `Undefined` with fewer than two; raises `DataError` for other shapes, numbers that are not finite, and labels beyond
     the classes.
+
+    >>> three = [[0.8, 0.1, 0.1], [0.2, 0.5, 0.3], [0.1, 0.3, 0.6], [0.3, 0.3, 0.4]]
+    >>> evaluation.estimate_hand_till(three, [0, 1, 2, 2]).value
+    1.0
     """
     chance, true = given(probability, label)
     there = np.unique(true)
@@ -57,7 +61,12 @@ def estimate_hand_till(probability: npt.ArrayLike, label: npt.ArrayLike) -> Outc
 
 
 def estimate_one_vs_rest(metric: str, probability: npt.ArrayLike, label: npt.ArrayLike) -> Outcome:
-    """Mean over classes, each against the rest, of "auroc" or "average_precision"; given as to `estimate_hand_till`."""
+    """Mean over classes, each against the rest, of "auroc" or "average_precision"; given as to `estimate_hand_till`.
+
+    >>> three = [[0.8, 0.1, 0.1], [0.2, 0.5, 0.3], [0.1, 0.3, 0.6], [0.3, 0.3, 0.4]]
+    >>> evaluation.estimate_one_vs_rest("auroc", three, [0, 1, 2, 2]).value
+    1.0
+    """
     chance, true = given(probability, label)
     there = np.unique(true)
     if len(there) < 2:

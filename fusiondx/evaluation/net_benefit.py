@@ -28,6 +28,12 @@ def net_benefit_frame(
     patients.
 
     Raises `DataError` for what is no probability or label, and for thresholds outside 0 to 1.
+
+    >>> curve = evaluation.net_benefit_frame(probability, positive, [0.1, 0.3])
+    >>> curve[["threshold", "net_benefit", "treat_all"]].round(3)
+       threshold  net_benefit  treat_all
+    0        0.1        0.304      0.292
+    1        0.3        0.196      0.089
     """
     probability, positive = checking.forecast(probability, positive)
     at = _thresholds(thresholds)
@@ -45,7 +51,12 @@ def net_benefit_frame(
 
 
 def estimate_net_benefit(probability: npt.ArrayLike, positive: npt.ArrayLike, threshold: float) -> Outcome:
-    """Net benefit at one threshold probability, with its interval; `Undefined` without patients. Errors as above."""
+    """Net benefit at one threshold probability, with its interval; `Undefined` without patients. Errors as above.
+
+    >>> found = evaluation.estimate_net_benefit([0.9, 0.8, 0.4, 0.1], [1, 0, 1, 0], threshold=0.2)
+    >>> round(found.value, 4)  # (2 true positives - 1 false one x 0.2 / 0.8) / 4 patients
+    0.4375
+    """
     probability, positive = checking.forecast(probability, positive)
     at, n, events = _thresholds([threshold]), len(positive), int(positive.sum())
     if not n:
@@ -58,7 +69,12 @@ def estimate_net_benefit(probability: npt.ArrayLike, positive: npt.ArrayLike, th
 def net_benefit_difference(
     probability_a: npt.ArrayLike, probability_b: npt.ArrayLike, positive: npt.ArrayLike, threshold: float
 ) -> Outcome:
-    """Net benefit of a minus that of b on the same patients, with a paired 95 % interval and p-value."""
+    """Net benefit of a minus that of b on the same patients, with a paired 95 % interval and p-value.
+
+    >>> found = evaluation.net_benefit_difference(probability, 1 - probability, positive, threshold=0.3)
+    >>> found.value > 0
+    True
+    """
     probability_a, positive = checking.forecast(probability_a, positive)
     probability_b, _ = checking.forecast(probability_b, positive)
     n, events = len(positive), int(positive.sum())

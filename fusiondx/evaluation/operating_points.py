@@ -21,7 +21,11 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Threshold:
-    """A score from which on patients count as positive, and how it came about."""
+    """A score from which on patients count as positive, and how it came about.
+
+    >>> evaluation.choose_threshold([0.9, 0.8, 0.4, 0.2], [1, 1, 0, 0], evaluation.Youden())
+    Threshold(value=0.8, how='most sensitivity + specificity, chosen on 4 training patients, 2 of them positive')
+    """
 
     value: float
     how: str
@@ -30,7 +34,11 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Youden:
-    """Most sensitivity + specificity (Youden 1950)."""
+    """Most sensitivity + specificity (Youden 1950).
+
+    >>> evaluation.choose_threshold([0.9, 0.8, 0.4, 0.2], [1, 1, 0, 0], evaluation.Youden()).value
+    0.8
+    """
 
     def worth(self, sensitivity: Floats, specificity: Floats, prevalence: float) -> Floats:
         return sensitivity + specificity
@@ -41,7 +49,11 @@ class Youden:
 
 @dataclass(frozen=True)
 class SensitivityAtLeast:
-    """Most specificity among thresholds whose sensitivity reaches `least`."""
+    """Most specificity among thresholds whose sensitivity reaches `least`.
+
+    >>> evaluation.choose_threshold([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0], evaluation.SensitivityAtLeast(0.9)).value
+    0.4
+    """
 
     least: float
 
@@ -54,7 +66,11 @@ class SensitivityAtLeast:
 
 @dataclass(frozen=True)
 class SpecificityAtLeast:
-    """Most sensitivity among thresholds whose specificity reaches `least`."""
+    """Most sensitivity among thresholds whose specificity reaches `least`.
+
+    >>> evaluation.choose_threshold([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0], evaluation.SpecificityAtLeast(0.9)).value
+    0.9
+    """
 
     least: float
 
@@ -70,6 +86,10 @@ class MostNetBenefit:
     """Most net benefit for whoever would treat from a risk of `probability` on (Vickers & Elkin 2006).
 
     For calibrated probabilities that is `probability` itself; this finds the equivalent on any score.
+
+    >>> cut = evaluation.choose_threshold(probability, positive, evaluation.MostNetBenefit(probability=0.3))
+    >>> round(cut.value, 2)
+    0.23
     """
 
     probability: float
@@ -91,6 +111,10 @@ def choose_threshold(score: npt.ArrayLike, positive: npt.ArrayLike, rule: Rule) 
 
     Raises `DataError` with one class, for scores that are not finite, labels that are not 0 or 1, and shares outside
     0 to 1.
+
+    >>> cut = evaluation.choose_threshold(probability[:200], positive[:200], evaluation.SensitivityAtLeast(0.9))
+    >>> cut.how
+    'sensitivity of at least 0.9, chosen on 200 training patients, 71 of them positive'
     """
     score, positive = checking.scored(score, positive)
     if reason := checking.lacking(positive):
@@ -147,6 +171,11 @@ def judge_threshold(
     with the interval of the likelihood ratio they come from. What no patient can show is `Undefined`.
 
     Raises `DataError` for scores that are not finite, labels that are not 0 or 1, and a prevalence outside 0 to 1.
+
+    >>> for found in evaluation.judge_threshold([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0], 0.5)[:2]:
+    ...     print(found.metric, found.value)
+    sensitivity 0.5
+    specificity 0.5
     """
     score, positive = checking.scored(score, positive)
     cut = threshold if isinstance(threshold, Threshold) else Threshold(float(threshold), "given")

@@ -42,6 +42,13 @@ def class_part(
     one; left out, it is that of a frame's columns, else of the sorted labels, so 0 before 1.
 
     Raises `DataError` where patients, classes or lengths do not match, and for what is no probability.
+
+    >>> said, truth = evaluation.class_part([0.9, 0.2], ["malignant", "benign"], classes=["benign", "malignant"])
+    >>> said.to_frame()
+                predicted  probability[benign]  probability[malignant]
+    patient_id
+    1           malignant                  0.1                     0.9
+    2              benign                  0.8                     0.2
     """
     (chance, given), who = _together({"probability": probability, "label": label}, ids)
     unknown = np.asarray(pd.isna(given), dtype=bool)
@@ -67,6 +74,13 @@ def label_part(
 
     Both are of shape ``(patients, labels)``; names are `labels`, else a frame's columns, else numbers. Errors as
     `class_part`.
+
+    >>> said, truth = evaluation.label_part([[0.9, 0.2], [0.3, 0.1]], [[1, 0], [0, np.nan]], labels=["liver", "bone"])
+    >>> said.to_frame()
+                probability[liver]  probability[bone]
+    patient_id
+    1                          0.9                0.2
+    2                          0.3                0.1
     """
     (chance, given), who = _together({"probability": probability, "label": label}, ids)
     chance, answers = _numbers(chance, "probability"), _numbers(given, "label")
@@ -103,6 +117,10 @@ def survival_part(
     `survival` holds the probabilities to be event-free beyond each of `times`, ``(patients, times)``, ascending, in
     `unit`. Raises `DataError` where patients or lengths do not match, for negative times, other events than 0 and 1,
     and probabilities that are none or rise with time.
+
+    >>> said, truth = evaluation.survival_part([1.2, -0.3], [4.0, 9.0], [1, 0], ids=["A", "B"])
+    >>> said.risk
+    array([ 1.2, -0.3])
     """
     given = {"risk": risk, "time": time, "event": event}
     if survival is not None:
@@ -120,7 +138,12 @@ def survival_part(
 
 
 def number_part(value: Table, truth: Table, *, unit: str = "", ids: Table | None = None) -> Part:
-    """Predicted numbers beside true ones, NaN where unknown. Raises `DataError` where patients do not match."""
+    """Predicted numbers beside true ones, NaN where unknown. Raises `DataError` where patients do not match.
+
+    >>> said, truth = evaluation.number_part([61.0, 70.0], [60.0, np.nan], unit="years", ids=["A", "B"])
+    >>> truth.known
+    array([ True, False])
+    """
     (said, given), who = _together({"value": value, "truth": truth}, ids)
     values, true = checking.scores(_numbers(said, "value"), "value"), _numbers(given, "truth")
     if true.ndim != 1 or np.isinf(true).any():

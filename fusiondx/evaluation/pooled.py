@@ -34,6 +34,10 @@ def pool(parts: Sequence[Part]) -> Part:
     """All parts as one, without the patients whose truth is unknown; a patient of several parts has several rows.
 
     Survival curves are read at the times of all parts. Raises `DataError` as `score`, and where there are no parts.
+
+    >>> folds = [evaluation.class_part(probability[half], positive[half]) for half in (slice(0, 200), slice(200, 400))]
+    >>> len(evaluation.pool(folds)[0])
+    400
     """
     require_usable(parts)
     known = [(prediction.take(truth.known), truth[truth.known]) for prediction, truth in parts]
@@ -61,6 +65,11 @@ def pooled_difference(parts_a: Sequence[Part], parts_b: Sequence[Part], metric: 
     `average_precision`, `brier` and `accuracy` of classes, `mse` and `mae` of numbers. Where no patient is in several
     folds, two AUROCs are compared by DeLong's test. `Undefined` where the patients cannot give the metric; raises
     `ConfigError` for another one, and `DataError` as `difference`.
+
+    >>> ids = np.arange(400)
+    >>> a, b = (evaluation.class_part(said, positive, ids=ids) for said in (probability, 1 - probability))
+    >>> evaluation.pooled_difference([a], [b], "auroc").value > 0
+    True
     """
     require_paired(parts_a, parts_b)
     a, b = pool(parts_a), pool(parts_b)

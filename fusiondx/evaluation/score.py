@@ -45,6 +45,12 @@ def score(parts: Sequence[Part], *, replicates: int = 1000, seed: int = 0) -> tu
 
     Raises `DataError` for predictions that are not finite, that do not match the truths, or of mixed kinds, and
     `ConfigError` for fewer than one replicate.
+
+    >>> folds = [evaluation.class_part(probability[half], positive[half]) for half in (slice(0, 200), slice(200, 400))]
+    >>> for found in evaluation.score(folds, replicates=50)[:2]:
+    ...     print(f"{found.metric} {found.value:.2f}")
+    auroc 0.80
+    average_precision 0.68
     """
     trial = _Trial.of(parts)
     if replicates < 1:
@@ -62,6 +68,9 @@ def score_one(prediction: Prediction, truth: TargetValues) -> float:
     """AUROC, concordance index or R² of one held-out set, where higher is better; no interval.
 
     Raises `DataError` where the patients cannot give it, else as `score`.
+
+    >>> evaluation.score_one(*evaluation.class_part([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0]))
+    0.75
     """
     trial = _Trial.of([(prediction, truth)])
     metric = next(name for name in trial.names if METRICS[name].higher_is_better)
@@ -77,6 +86,12 @@ def difference(
     """`metric` of a minus that of b on the same patients, with a paired 95 % interval: the same resamples for both.
 
     Raises `DataError` where ids or truths differ, `ConfigError` for a metric that does not fit, else as `score`.
+
+    >>> ids = np.arange(400)
+    >>> a, b = (evaluation.class_part(said, positive, ids=ids) for said in (probability, 1 - probability))
+    >>> found = evaluation.difference([a], [b], "auroc", replicates=50)
+    >>> found.low > 0
+    True
     """
     return contrasts([parts_a, parts_b], [[1, -1]], metric, replicates=replicates, seed=seed)[0]
 

@@ -15,8 +15,22 @@ FILES: dict[str, Any] = {"cohort": CohortFile, "experiment": Experiment}
 def schema_of(file: Literal["cohort", "experiment"]) -> dict[str, Any]:
     """The JSON Schema of one of the two files."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **TypeAdapter(FILES[file]).json_schema()}
-    found: dict[str, Any] = by_name(schema) if file == "experiment" else schema
+    found: dict[str, Any] = without_examples(by_name(schema) if file == "experiment" else schema)
     return found
+
+
+def without_examples(node: Any) -> Any:
+    """The schema whose descriptions end before the examples, which are Python and no YAML."""
+    if isinstance(node, list):
+        return [without_examples(entry) for entry in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: entry.partition("\n\n>>> ")[0]
+        if key == "description" and isinstance(entry, str)
+        else without_examples(entry)
+        for key, entry in node.items()
+    }
 
 
 def by_name(node: Any) -> Any:

@@ -27,6 +27,13 @@ class Explanation:
 
     Every contribution and attribution is in the unit of the number that is explained: of probability, unless another
     scale was asked for.
+
+    >>> explanation = model.explain(test[:3], target="diagnosis", label="malignant")
+    >>> isinstance(explanation, fdx.Explanation)
+    True
+    >>> explanation.modalities.columns.tolist()
+    ['patient_id', 'modality', 'present', 'contribution']
+    >>> page = explanation.card(test.ids[0]).save("cards")
     """
 
     question: Question

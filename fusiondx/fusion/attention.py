@@ -27,6 +27,9 @@ class Attention(Spec):
 
     A modality with one token gives attention little to choose from: it is meant for encoders with several, such as
     pathways, image grids and bags, and needs more patients than `Concat`.
+
+    >>> fdx.FusionModel(fusion=fdx.Attention(queries=2, layers=1), training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     queries: int = Field(default=4, ge=2)

@@ -20,6 +20,9 @@ class Concat(Spec):
     """Early fusion: the modalities' mean tokens side by side, then two fully connected layers.
 
     A missing modality is stood in for by a learnt vector.
+
+    >>> fdx.FusionModel(fusion=fdx.Concat(dropout=0.5), training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     dropout: float = Field(default=0.2, ge=0, lt=1)

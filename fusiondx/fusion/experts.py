@@ -27,6 +27,9 @@ class Experts(Spec):
     term in the loss that keeps them busy. Patterns are told to the router modality by modality, so that rare patterns
     borrow from common ones; it cannot learn a pattern that training has not seen, `Training.modality_dropout` shows
     it some.
+
+    >>> fdx.FusionModel(fusion=fdx.Experts(experts=2), training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     experts: int = Field(default=4, ge=2)

@@ -20,6 +20,9 @@ class Gated(Spec):
     """Gated fusion: seeing all modalities, gates decide how much each one counts (Arevalo et al. 2017).
 
     The paper's two-modality gate is written as a softmax over the modalities a patient has, feature by feature.
+
+    >>> fdx.FusionModel(fusion=fdx.Gated(dropout=0.3), training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     dropout: float = Field(default=0.2, ge=0, lt=1)

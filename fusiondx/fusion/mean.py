@@ -14,7 +14,11 @@ from fusiondx.core.tokens import Tokens
 
 @spec
 class Mean(Spec):
-    """Late fusion: every modality answers for itself, and the answers are averaged over those a patient has."""
+    """Late fusion: every modality answers for itself, and the answers are averaged over those a patient has.
+
+    >>> fdx.FusionModel(fusion=fdx.Mean(), training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
+    """
 
     kind: Literal["mean"] = "mean"
 

@@ -28,6 +28,9 @@ class Product(Spec):
 
     Where modalities say the same it counts that twice, until training has learnt to temper them; and as every late
     fusion it cannot learn that two findings matter only together.
+
+    >>> fdx.FusionModel(fusion=fdx.Product(), training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     kind: Literal["product"] = "product"

@@ -20,6 +20,9 @@ class Weighted(Spec):
     One weight per modality, a softmax over the modalities a patient has (a linear opinion pool on raw answers;
     Genest and Zidek 1986). At the start all are equal, as in `Mean`. Weights are the same for all patients and all
     targets, so it cannot trust a modality in some patients only, nor learn that two findings matter only together.
+
+    >>> fdx.FusionModel(fusion=fdx.Weighted(), training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     kind: Literal["weighted"] = "weighted"

@@ -35,7 +35,12 @@ DEFAULT: dict[str, HeadSpec] = {
 
 
 def default(target: TargetValues) -> HeadSpec:
-    """The head of a target for which none is named."""
+    """The head of a target for which none is named.
+
+    >>> from fusiondx import heads
+    >>> heads.default(cohort.targets["survival"]).kind
+    'cox'
+    """
     return Ordinal() if isinstance(target.spec, Classes) and target.spec.ordered else DEFAULT[target.spec.kind]
 
 

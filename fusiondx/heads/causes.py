@@ -28,6 +28,16 @@ class CauseSpecific(Spec):
     are censoring; Efron's partial likelihood, summed over causes, and Breslow's baselines.
 
     Together the hazards give the incidence of each cause. As for `Cox`, batches must hold events.
+
+    >>> patients = pd.read_csv("patients.csv").assign(why=[0, 1, 2] * 20)
+    >>> either = fdx.Cohort.from_frame(
+    ...     patients,
+    ...     modalities={"clinical": fdx.Table(numeric=("age_years",))},
+    ...     targets={"first": fdx.CompetingRisks("os_months", "why", causes=("relapse", "death"))},
+    ... )
+    >>> model = fdx.FusionModel(heads={"first": fdx.CauseSpecific()}, training=quick).fit(either)
+    >>> model.predict(either)["first"].risk.shape  # the time expected to be lost to each cause
+    (60, 2)
     """
 
     dropout: float = Field(default=0.0, ge=0, lt=1)

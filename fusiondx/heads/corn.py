@@ -26,6 +26,15 @@ class Corn(Spec):
     """Ordered classes by conditional steps (CORN, Shi et al. 2021): a logit for each class but the first, that a
     patient who is at least of the class before is of this one or a higher one. Products of such probabilities cannot
     cross. Unlike `Ordinal`, each step may weigh the findings differently. For a `Classes` target with ``ordered``.
+
+    >>> graded = fdx.Cohort.from_frame(
+    ...     pd.read_csv("patients.csv"),
+    ...     modalities={"clinical": fdx.Table(numeric=("age_years",))},
+    ...     targets={"stage": fdx.Classes("stage", classes=("I", "II", "III", "IV"), ordered=True)},
+    ... )
+    >>> model = fdx.FusionModel(heads={"stage": fdx.Corn()}, training=quick).fit(graded)
+    >>> model.predict_proba(graded).shape
+    (60, 4)
     """
 
     dropout: float = Field(default=0.0, ge=0, lt=1)

@@ -29,6 +29,10 @@ class Cox(Spec):
     A patient's risk set are those of the same training batch, so batches must hold events: `Training.batch_size`.
     Where the target names `strata`, risk sets and baselines are those of a patient's stratum, and risks compare
     patients of one stratum; patients of a stratum without events, or that training never saw, get everybody's baseline.
+
+    >>> model = fdx.FusionModel(heads={"survival": fdx.Cox(dropout=0.1)}, training=quick).fit(train)
+    >>> model.predict_risk(test).shape
+    (23,)
     """
 
     dropout: float = Field(default=0.0, ge=0, lt=1)

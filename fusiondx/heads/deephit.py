@@ -28,6 +28,16 @@ class DeepHit(Spec):
     `ranking` weighs the second loss of the paper: of two patients, the one who met a cause should have had the higher
     chance to by then; `sigma` says how steeply that is asked. Both losses are averaged, not summed, over patients and
     pairs. A patient censored in the second half of a bin counts as having lived through it.
+
+    >>> patients = pd.read_csv("patients.csv").assign(why=[0, 1, 2] * 20)
+    >>> either = fdx.Cohort.from_frame(
+    ...     patients,
+    ...     modalities={"clinical": fdx.Table(numeric=("age_years",))},
+    ...     targets={"first": fdx.CompetingRisks("os_months", "why", causes=("relapse", "death"))},
+    ... )
+    >>> model = fdx.FusionModel(heads={"first": fdx.DeepHit(bins=5)}, training=quick).fit(either)
+    >>> model.predict(either)["first"].causes
+    ('relapse', 'death')
     """
 
     bins: int = Field(default=10, ge=2, le=1000)

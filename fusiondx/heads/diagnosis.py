@@ -32,6 +32,10 @@ class Diagnosis(Spec):
     gamma of the focal loss (Lin et al. 2017), which turns to patients who are hard to tell; 0 is cross-entropy.
     `smoothing` spreads that share of every true label evenly over all classes (Szegedy et al. 2016). All three bend
     the probabilities: they no longer follow the classes' frequencies.
+
+    >>> model = fdx.FusionModel(heads={"diagnosis": fdx.Diagnosis(weights="balanced")}, training=quick).fit(train)
+    >>> model.predict(test)["diagnosis"].classes
+    ('benign', 'malignant')
     """
 
     dropout: float = Field(default=0.0, ge=0, lt=1)

@@ -29,6 +29,10 @@ class Hazards(Spec):
     Hazards need not be proportional, and the likelihood needs no risk set, so that batches may be small. A patient
     censored in the second half of a bin counts as having lived through it. Within a bin the hazard is constant; curves
     are flat after the last event.
+
+    >>> model = fdx.FusionModel(heads={"survival": fdx.Hazards(bins=5)}, training=quick).fit(train)
+    >>> model.predict_survival(test, times=[6, 12, 24]).shape
+    (23, 3)
     """
 
     bins: int = Field(default=10, ge=2, le=1000)

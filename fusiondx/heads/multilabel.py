@@ -26,6 +26,16 @@ class MultiLabel(Spec):
 
     With `balanced`, a label's rarer answer weighs as much as its commoner one, which bends its probability upwards
     or downwards.
+
+    >>> patients = pd.read_csv("patients.csv").assign(liver=[0, 1] * 30, bone=[1, 0, 0] * 20)
+    >>> spread = fdx.Cohort.from_frame(
+    ...     patients,
+    ...     modalities={"clinical": fdx.Table(numeric=("age_years",))},
+    ...     targets={"metastases": fdx.Labels(("liver", "bone"))},
+    ... )
+    >>> model = fdx.FusionModel(heads={"metastases": fdx.MultiLabel(balanced=True)}, training=quick).fit(spread)
+    >>> model.predict(spread)["metastases"].labels
+    ('liver', 'bone')
     """
 
     dropout: float = Field(default=0.0, ge=0, lt=1)

@@ -27,6 +27,15 @@ class Ordinal(Spec):
     cut point between neighbouring classes; the odds to lie above a cut point are those of the score minus it.
 
     The cut points start where the training patients' frequencies put them. For a `Classes` target with ``ordered``.
+
+    >>> graded = fdx.Cohort.from_frame(
+    ...     pd.read_csv("patients.csv"),
+    ...     modalities={"clinical": fdx.Table(numeric=("age_years",))},
+    ...     targets={"stage": fdx.Classes("stage", classes=("I", "II", "III", "IV"), ordered=True)},
+    ... )
+    >>> model = fdx.FusionModel(heads={"stage": fdx.Ordinal()}, training=quick).fit(graded)
+    >>> model.predict_proba(graded).shape
+    (60, 4)
     """
 
     dropout: float = Field(default=0.0, ge=0, lt=1)

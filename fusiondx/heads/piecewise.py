@@ -29,6 +29,10 @@ class Piecewise(Spec):
 
     As `Hazards`, but in continuous time: what counts is how long each patient was under observation in each bin.
     Follow-up after the last event is left out, and curves are flat there.
+
+    >>> model = fdx.FusionModel(heads={"survival": fdx.Piecewise(bins=5)}, training=quick).fit(train)
+    >>> model.predict_survival(test, times=[6, 12, 24]).shape
+    (23, 3)
     """
 
     bins: int = Field(default=10, ge=2, le=1000)

@@ -27,6 +27,15 @@ class Regression(Spec):
 
     `loss` "squared" predicts means, "absolute" medians; "huber" (Huber 1964) is squared up to `delta` standard
     deviations and absolute beyond, so that a few outliers do not decide.
+
+    >>> aged = fdx.Cohort.from_frame(
+    ...     pd.read_csv("patients.csv"),
+    ...     modalities={"clinical": fdx.Table(categorical=("stage", "sex"))},
+    ...     targets={"age": fdx.Number("age_years", unit="years")},
+    ... )
+    >>> model = fdx.FusionModel(heads={"age": fdx.Regression(loss="huber")}, training=quick).fit(aged)
+    >>> model.predict(aged)["age"].value.shape
+    (60,)
     """
 
     dropout: float = Field(default=0.0, ge=0, lt=1)

@@ -51,7 +51,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """The results of one or several models, and what a reader must know to judge them."""
+    """The results of one or several models, and what a reader must know to judge them.
+
+    >>> isinstance(report, fdx.Report)
+    True
+    >>> report.targets
+    ('survival', 'diagnosis')
+    >>> report.frame()[["model", "target", "metric"]].head(2)
+                model    target   metric
+    0  fusion (gated)  survival  c_index
+    1  fusion (gated)  survival    uno_c
+    >>> page = report.to_html("report.html")
+    """
 
     title: str
     results: tuple[Result, ...]

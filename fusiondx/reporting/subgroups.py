@@ -24,6 +24,12 @@ def subgroup_frame(report: Report, groups: pd.DataFrame, *, replicates: int = 10
     Columns: `SUBGROUPS`. A column of more than six distinct numbers is cut at the median of the patients judged; a gap
     is the group "unknown". Intervals are those of `fusiondx.evaluation.score`, group by group, not corrected for how
     many groups there are. Raises `DataError` where a patient is in `groups` twice or not at all.
+
+    >>> from fusiondx.reporting.subgroups import subgroup_frame
+    >>> groups = pd.read_csv("patients.csv", index_col="patient_id")[["sex"]]
+    >>> found = subgroup_frame(report, groups, replicates=20)
+    >>> found["group"].unique().tolist()
+    ['female', 'male']
     """
     groups = groups.set_axis(groups.index.astype(str))
     _check(report, groups)

@@ -15,3 +15,14 @@ from fusiondx.validation.rivals import confined as confined
 from fusiondx.validation.rivals import named as named
 from fusiondx.validation.tuning import Tuned as Tuned
 from fusiondx.validation.tuning import nested_cross_validate as nested_cross_validate
+
+__all__ = [
+    "ExternalValidation",
+    "Tuned",
+    "bootstrap_632plus",
+    "cross_validate",
+    "evaluate",
+    "external_validate",
+    "nested_cross_validate",
+    "train_test",
+]

@@ -32,6 +32,11 @@ def bootstrap_632plus(
     sample are different patients to early stopping: switch it off with ``Training(validation=0)`` where that matters.
 
     `Undefined` where no sample can be judged. Raises `ConfigError` for another kind of target.
+
+    >>> clinical = fdx.FusionModel(training=quick)
+    >>> found = fdx.bootstrap_632plus(clinical, cohort.select(modalities=["clinical"]), replicates=3)
+    >>> found.metric
+    'c_index'
     """
     asked = cohort if target is None else cohort.select(targets=[target])
     name, values = next(iter(asked.targets.items()))

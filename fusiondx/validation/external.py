@@ -35,7 +35,13 @@ SHIFT = ("modality", "column", "shift", "spread", "missing", "unseen")
 
 @dataclass(frozen=True)
 class ExternalValidation:
-    """What a model is worth elsewhere."""
+    """What a model is worth elsewhere.
+
+    >>> frozen = fdx.FusionModel.load(model.save("still"))
+    >>> found = fdx.external_validate(frozen, test, recalibrate="slope", replicates=20)
+    >>> found.shift.columns.tolist()
+    ['modality', 'column', 'shift', 'spread', 'missing', 'unseen']
+    """
 
     report: Report
     coverage: pd.DataFrame
@@ -65,6 +71,12 @@ def external_validate(
 
     Raises `DataError` where patients took part in training or a table covers too little, `ConfigError` for settings
     out of range or a recalibration that no target allows.
+
+    >>> other = fdx.Cohort.read(fdx.simulate("elsewhere", patients=40, image_size=16, seed=1), unknown="drop")
+    >>> frozen = fdx.FusionModel.load(model.save("frozen"))  # which does not remember patients: ids here are the same
+    >>> found = fdx.external_validate(frozen, other, replicates=20)
+    >>> found.coverage["coverage"].tolist()
+    [1.0, 1.0]
     """
     if not 0 < coverage <= 1 or recalibrate not in ("none", "intercept", "slope"):
         raise ConfigError("Give coverage above 0, up to 1, and recalibrate as 'none', 'intercept' or 'slope'.")

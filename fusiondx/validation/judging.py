@@ -37,6 +37,10 @@ def evaluate(
     With `baselines`, each modality alone and a clinical regression are fitted on the model's own training patients
     (`model.cohort_`) and judged on the same held-out ones; a loaded model has no training patients to fit them on, and
     the report says so. Raises `DataError` if a held-out patient took part in training.
+
+    >>> report = fdx.evaluate(model, test, replicates=20)
+    >>> sorted({result.role for result in report.results})
+    ['baseline', 'modality', 'model']
     """
     known = getattr(model, "cohort_", None)
     if known is not None:
@@ -72,6 +76,11 @@ def cross_validate(
     `folds` is a number of folds, alike in the first target and site-preserved where the cohort has enough sites, or
     pairs of training and test index arrays as `Cohort.folds` gives. `jobs` fits run at a time, each in a process of
     its own with its share of the cores.
+
+    >>> models = {"gated": fdx.FusionModel(training=quick), "mean": fdx.FusionModel(fusion="mean", training=quick)}
+    >>> report = fdx.cross_validate(models, cohort.select(["clinical"]), folds=2, baselines=False, replicates=20)
+    >>> report.differences["metric"].unique().tolist()
+    ['c_index', 'auroc']
     """
     pairs = cohort.folds(folds, seed=seed) if isinstance(folds, int) else list(folds)
     if not pairs:
@@ -94,7 +103,13 @@ def train_test(
     jobs: int = 1,
     track: Track | None = None,
 ) -> tuple[Report, dict[str, Answering]]:
-    """Train one or several models, judge them on held-out patients; returns the report and the fitted models."""
+    """Train one or several models, judge them on held-out patients; returns the report and the fitted models.
+
+    >>> from fusiondx.validation import train_test
+    >>> report, fitted = train_test(fdx.FusionModel(training=quick), train, test, baselines=False, replicates=20)
+    >>> list(fitted)
+    ['fusion (gated)']
+    """
     refuse_overlap(train, test)
     contenders = field_of(models, train, baselines)
     fitted: dict[str, Answering] = {}

@@ -73,7 +73,7 @@ def gaps(lead: Contender, other: Contender, replicates: int, seed: int) -> list[
     """Paired differences, lead minus other, in the primary metric of every target both answered."""
     rows: list[tuple[Any, ...]] = []
     for target, theirs in other.parts.items():
-        ours = paired(lead.parts[target], theirs)
+        ours = paired(lead.parts.get(target, []), theirs)
         if ours is None:
             continue
         kind, metric = theirs[0][1].spec.kind, primary_metric(theirs[0][1])

@@ -40,6 +40,10 @@ class Tuned(BaseEstimator):
 
     After `fit`: `model_` (refitted on all patients with the best settings), `best_params_`, `scores_` (one row per
     setting: the mean of `FusionModel.score` over the inner folds), `cohort_`.
+
+    >>> tuned = fdx.Tuned(fdx.FusionModel(training=quick), {"dim": [8, 16]}, folds=2).fit(train.select(["clinical"]))
+    >>> sorted(tuned.best_params_)
+    ['dim']
     """
 
     def __init__(self, model: FusionModel, grid: Any, folds: int = 3, seed: int = 0) -> None:
@@ -108,6 +112,14 @@ def nested_cross_validate(
     does; the best is fitted on all of them and judged on the outer test patients. So the result is of the procedure,
     not of one setting; notes tell what was chosen where. Baselines have the settings of `model` as it is. Raises
     `ConfigError` without folds, else as `cross_validate`.
+
+    >>> clinical = cohort.select(modalities=["clinical"])
+    >>> grid = {"dim": [8, 16]}
+    >>> report = fdx.nested_cross_validate(
+    ...     fdx.FusionModel(training=quick), grid, clinical, folds=2, inner=2, baselines=False, replicates=20
+    ... )
+    >>> report.targets
+    ('survival', 'diagnosis')
     """
     pairs = cohort.folds(folds, seed=seed) if isinstance(folds, int) else list(folds)
     if not pairs:

@@ -171,6 +171,7 @@ def test_experiments_are_told_from_cohorts_even_misspelt(keys, answer):
 @pytest.mark.parametrize("file", ["cohort", "experiment"])
 def test_the_schema_is_json_with_every_setting(file):
     schema = json.loads(json.dumps(schema_of(file)))
+    assert ">>>" not in json.dumps(schema)  # examples in docstrings are Python
     assert set(schema["properties"]) >= {"cohort": {"patients", "modalities"}, "experiment": {"cohort", "models"}}[file]
 
 

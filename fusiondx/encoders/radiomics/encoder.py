@@ -29,6 +29,10 @@ class Radiomics(Spec):
 
     Histogram and texture use `bins` grey levels between `limits`, or between the extremes of the region where left out.
     `distances` (texture, patterns), `scales` (edges) and `ring` are in pixels or voxels.
+
+    >>> encoders = {"image": fdx.Radiomics(families=("first_order", "texture"))}
+    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    (23, 2)
     """
 
     families: Annotated[tuple[Family, ...], Field(min_length=1)] = FAMILIES

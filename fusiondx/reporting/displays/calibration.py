@@ -29,6 +29,12 @@ class CalibrationDisplay(FromClasses):
     """Observed against predicted risk: a smooth curve with its 95 % band, and tenths of the patients.
 
     Columns: `what` ("curve" or "group"), `predicted`, `observed`, `low`, `high`, `patients` (of groups).
+
+    >>> from fusiondx.reporting.displays import CalibrationDisplay
+    >>> display = CalibrationDisplay.from_predictions(probability, positive)
+    >>> display.frame()["what"].unique().tolist()
+    ['curve', 'group']
+    >>> axes = display.plot()
     """
 
     summary: tuple[Outcome, ...] = ()

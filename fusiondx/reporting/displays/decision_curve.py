@@ -21,6 +21,12 @@ class DecisionCurveDisplay(FromClasses):
 
     Columns: `threshold`, `net_benefit`, `low`, `high`, `treat_all`, `treat_none`; of a diagnosis, the `gain` over the
     better of the two as well.
+
+    >>> from fusiondx.reporting.displays import DecisionCurveDisplay
+    >>> display = DecisionCurveDisplay.from_estimator(model, test, target="diagnosis")
+    >>> axes = display.plot()
+    >>> axes.get_xlabel()
+    'Threshold probability'
     """
 
     @classmethod

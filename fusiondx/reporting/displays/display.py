@@ -21,7 +21,14 @@ INK = "#010203"
 
 @dataclass(frozen=True)
 class Display(ABC):
-    """A figure as data. `table` is what it shows; `plot` draws it on matplotlib axes."""
+    """A figure as data. `table` is what it shows; `plot` draws it on matplotlib axes.
+
+    >>> from fusiondx.reporting.displays import RocDisplay
+    >>> display = RocDisplay.from_predictions(probability, positive)
+    >>> axes = display.plot()  # an existing figure: display.plot(ax)
+    >>> display.frame().columns.tolist()
+    ['false_positive_rate', 'sensitivity']
+    """
 
     table: pd.DataFrame
     name: str = ""

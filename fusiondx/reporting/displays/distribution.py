@@ -16,6 +16,12 @@ class DistributionDisplay(FromClasses):
     """Positive patients upwards, negative ones downwards, in twentieths of the probability.
 
     Columns: those of `fusiondx.evaluation.histogram_frame`.
+
+    >>> from fusiondx.reporting.displays import DistributionDisplay
+    >>> display = DistributionDisplay.from_predictions(probability, positive)
+    >>> int(display.frame()["positive"].sum()) == int(positive.sum())
+    True
+    >>> axes = display.plot()
     """
 
     @classmethod

@@ -23,6 +23,12 @@ class KaplanMeierDisplay(Display):
     """Share event-free by time and group, with pointwise 95 % intervals on the log(-log) scale.
 
     Columns: `group`, `time`, `event_free`, `low`, `high`, `at_risk`.
+
+    >>> from fusiondx.reporting.displays import KaplanMeierDisplay
+    >>> display = KaplanMeierDisplay.from_predictions(risk, time, event, cuts=[0.0])
+    >>> display.frame()["group"].unique().tolist()
+    ['1', '2']
+    >>> axes = display.plot()
     """
 
     size: ClassVar[tuple[float, float]] = (4.8, 3.7)

@@ -26,6 +26,14 @@ class OverTimeDisplay(Display):
     """Cumulative/dynamic AUC, Brier score or index of prediction accuracy by time, with 95 % intervals.
 
     Columns: `metric`, `time`, `value`, `low`, `high`, `events`. Times at which it is undefined are left out.
+
+    >>> from fusiondx.reporting.displays import OverTimeDisplay
+    >>> display = OverTimeDisplay.from_predictions(risk, [0.5, 1.0], time, event)
+    >>> display.frame()[["time", "value"]].round(2)
+       time  value
+    0   0.5   0.83
+    1   1.0   0.81
+    >>> axes = display.plot()
     """
 
     metric: Metric = "dynamic_auc"

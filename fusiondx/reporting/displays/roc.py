@@ -15,7 +15,14 @@ from fusiondx.reporting.displays.display import INK, MODEL, FromClasses
 
 @dataclass(frozen=True)
 class RocDisplay(FromClasses):
-    """Sensitivity against 1 - specificity. Columns: `false_positive_rate`, `sensitivity`."""
+    """Sensitivity against 1 - specificity. Columns: `false_positive_rate`, `sensitivity`.
+
+    >>> from fusiondx.reporting.displays import RocDisplay
+    >>> display = RocDisplay.from_predictions([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0])
+    >>> display.frame()["sensitivity"].tolist()
+    [0.0, 0.5, 0.5, 1.0, 1.0]
+    >>> axes = display.plot()
+    """
 
     @classmethod
     def from_predictions(cls, probability: npt.ArrayLike, positive: npt.ArrayLike, *, name: str = "") -> Self:

@@ -24,6 +24,13 @@ class SurvivalCalibrationDisplay(Display):
     """Observed against predicted probability of the event by a horizon: a smooth curve, and fifths of the patients.
 
     Columns: `what` ("curve" or "group"), `predicted`, `observed`, and of groups `low`, `high`, `patients`.
+
+    >>> from fusiondx.reporting.displays import SurvivalCalibrationDisplay
+    >>> died = 1 - np.exp(-np.exp(risk))  # by time 1
+    >>> display = SurvivalCalibrationDisplay.from_predictions(died, time, event, horizon=1.0, replicates=20)
+    >>> display.frame()["what"].unique().tolist()
+    ['curve', 'group']
+    >>> axes = display.plot()
     """
 
     summary: tuple[Outcome, ...] = ()
