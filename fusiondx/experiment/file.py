@@ -20,6 +20,7 @@ from fusiondx.data.cohort import Cohort
 from fusiondx.data.cohort_file import CohortFile
 from fusiondx.data.splits import Fold
 from fusiondx.encoders import AnyEncoder, Backbone
+from fusiondx.errors import ConfigError
 from fusiondx.experiment.layers import layered
 from fusiondx.experiment.overrides import overridden, put
 from fusiondx.experiment.sweep import Sweep
