@@ -94,6 +94,8 @@ class FusionModel(Answering):
     `history_` (one row per member and epoch), `cohort_` (the training patients), `landmark_` (the time after which
     nothing may have been observed, None where it does not matter).
 
+    Examples
+    --------
     >>> model = fdx.FusionModel({"image": "smallcnn"}, "gated", dim=16, training=fdx.Training(epochs=1)).fit(train)
     >>> model.predict_proba(test).shape, model.predict_risk(test).shape
     ((23, 2), (23,))

@@ -114,6 +114,8 @@ def audit(
     Each check has a page, ``docs/audit/FDX001.md`` and so on. Raises `ConfigError` for a waiver of an unknown code or
     without a reason, `DataError` where the split is not one of this cohort.
 
+    Examples
+    --------
     >>> found = fdx.audit(cohort, cohort.folds(2, group=None), waivers={"FDX005": "two sites are all there are"})
     >>> found.ok
     True

@@ -71,6 +71,8 @@ class Stack(Answering):
 
     After `fit`: `members_`; `weights_`, a table of what each counts for; `cohort_`, the training patients.
 
+    Examples
+    --------
     >>> tables = {"modalities": ["clinical", "omics"], "targets": ["diagnosis"]}
     >>> stack = fdx.Stack("fast", training=quick).fit(train.select(**tables))  # or fdx.FusionModel.best()
     >>> stack.predict_proba(test.select(**tables)).shape

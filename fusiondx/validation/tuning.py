@@ -41,6 +41,8 @@ class Tuned(BaseEstimator):
     After `fit`: `model_` (refitted on all patients with the best settings), `best_params_`, `scores_` (one row per
     setting: the mean of `FusionModel.score` over the inner folds), `cohort_`.
 
+    Examples
+    --------
     >>> tuned = fdx.Tuned(fdx.FusionModel(training=quick), {"dim": [8, 16]}, folds=2).fit(train.select(["clinical"]))
     >>> sorted(tuned.best_params_)
     ['dim']
