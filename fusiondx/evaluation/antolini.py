@@ -28,13 +28,13 @@ def antolini_c(survival: npt.ArrayLike, times: npt.ArrayLike, time: npt.ArrayLik
     given, at = curves(survival, times, len(observed))
     happened = events == 1
     everyone = ComparablePairs.of(np.zeros(len(observed)), observed, happened)
-    place, once = np.argsort(everyone.order), np.ones((len(observed), 1))
-    comparable = happened * everyone.comparable_later(once)[place, 0]
+    comparable, others = np.empty((2, len(observed)))
+    comparable[everyone.order], others[everyone.order] = everyone.comparable(everyone.event.astype(np.float64))
+    comparable *= happened
     if not comparable.sum():
         return Undefined("antolini_c", no_pairs(events), len(observed), int(happened.sum()))
     concordant = _concordant(given, np.searchsorted(at, observed, side="right"), observed, happened)
     share = float(concordant[0].sum() / comparable.sum())
-    others = everyone.comparable_earlier(everyone.event[:, None].astype(np.float64))[place, 0]
     each = (concordant.sum(axis=0) - share * (comparable + others)) / comparable.sum()
     said = f"curves compared as steps at the event's time; {CONVENTION}"
     return Influence("antolini_c", share, each, int(happened.sum()), "share", convention=said)
@@ -52,9 +52,10 @@ def _concordant(survival: Floats, column: npt.NDArray[np.integer[Any]], time: Fl
         won[0, died] += _below(np.sort(risk[later]), risk[died])
         won[1, later] += len(died) - _below(np.sort(risk[died]), risk[later])
         pairs = ComparablePairs.of(risk[here], time[here], happened[here])
-        inside, events = here[pairs.order], pairs.event[:, None].astype(np.float64)
-        won[0, inside] += (events * pairs.concordant_later(np.ones_like(events)))[:, 0]
-        won[1, inside] += pairs.concordant_earlier(events)[:, 0]
+        inside, events = here[pairs.order], pairs.event.astype(np.float64)
+        lower, higher = pairs.concordant(events)
+        won[0, inside] += events * lower
+        won[1, inside] += higher
     return won
 
 

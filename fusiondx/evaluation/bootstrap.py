@@ -1,39 +1,151 @@
-"""Many bootstrap replicates of an AUROC, by how often each patient is drawn and never a second sort."""
+"""Many bootstrap replicates of a metric, by how often each patient is drawn and never a second sort.
+
+A replicate is as many patients as there are, drawn with replacement (Efron & Tibshirani 1993): the number of times that
+each is there. Draws do not care who is who, so patients are put in a convenient order once and numbered in it. Blocks
+of replicates have random numbers of their own and are shared out among the cores; results do not depend on how many.
+"""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.evaluation import checking
+from fusiondx.evaluation.concordance import SETS, ComparablePairs, exact, no_pairs
+from fusiondx.evaluation.estimate import Undefined
+from fusiondx.evaluation.observed import curves, outcomes, scores
+from fusiondx.evaluation.survival_brier import integrated_brier, trapezium, within
+from fusiondx.survival.weights import Censoring
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
+Counts = npt.NDArray[np.uint16]
+"""How often each patient is drawn, ``(replicates, patients)``."""
 
 
 def bootstrap_auroc(score: npt.ArrayLike, positive: npt.ArrayLike, *, replicates: int = 1000, seed: int = 0) -> Floats:
-    """AUROCs of `replicates` sets of as many patients drawn with replacement (Efron & Tibshirani 1993).
+    """AUROC of each replicate; NaN where one holds one class only.
 
-    Patients are sorted once; a replicate is their multiplicities in that order, one running sum and one product, so
-    it is linear in patients. NaN where a replicate holds one class only. Raises `DataError` with one class, for
-    scores that are not finite and labels that are not 0 or 1, `ConfigError` for fewer than one replicate.
+    Raises `DataError` with one class, for scores that are not finite and labels that are not 0 or 1, `ConfigError` for
+    fewer than one replicate.
     """
     score, positive = checking.scored(score, positive)
     if reason := checking.lacking(positive):
         raise DataError(f"An AUROC cannot be resampled: {reason}. Give patients of both classes.")
-    if replicates < 1:
-        raise ConfigError(f"replicates is {replicates}. Give at least 1.")
-    below = np.sort(score[~positive])
-    ranked = np.sort(score[positive])
+    below, ranked = np.sort(score[~positive]), np.sort(score[positive])
     lower, upper = (np.searchsorted(below, ranked, side=side) for side in ("left", "right"))
     tied, n, others = bool((lower != upper).any()), len(score), len(below)
-    rng, found, upto = np.random.default_rng(seed), np.full(replicates, np.nan), np.zeros(others + 1)
-    for number in range(replicates):
-        # Draws do not care who is who: negative patients come first, then positive ones, both by ascending score
-        drawn = np.bincount(rng.integers(n, size=n, dtype=np.uint32), minlength=n)
-        np.cumsum(drawn[:others], out=upto[1:])
-        beaten = (upto[lower] + upto[upper]) / 2 if tied else upto[lower]
-        pairs = upto[-1] * (n - upto[-1])
-        if pairs:
-            found[number] = drawn[others:] @ beaten / pairs
-    return found
+
+    def judge(counts: Counts) -> Floats:
+        # Negative patients come first, then positive ones, both by ascending score
+        found, upto = np.full(len(counts), np.nan), np.zeros(others + 1)
+        for number, drawn in enumerate(counts):
+            np.cumsum(drawn[:others], out=upto[1:])
+            beaten = (upto[lower] + upto[upper]) / 2 if tied else upto[lower]
+            if pairs := upto[-1] * (n - upto[-1]):
+                found[number] = drawn[others:] @ beaten / pairs
+        return found
+
+    return _replicated(judge, n, replicates, seed)
+
+
+def bootstrap_concordance(
+    risk: npt.ArrayLike, time: npt.ArrayLike, event: npt.ArrayLike, *, replicates: int = 1000, seed: int = 0
+) -> Floats:
+    """Harrell's concordance index of each replicate, as `harrell_c`; NaN where no two of one are comparable.
+
+    Raises `DataError` where no two patients are, and for input that cannot be judged, `ConfigError` for fewer than one
+    replicate.
+    """
+    times, events = outcomes(time, event)
+    pairs = ComparablePairs.of(scores(risk, len(times)), times, events == 1)
+    if not (pairs.event & (pairs.end < len(times))).any():
+        raise DataError(f"A concordance index cannot be resampled: {no_pairs(events)}. Give comparable patients.")
+
+    def judge(counts: Counts) -> Floats:
+        return pairs.share(np.ascontiguousarray(counts.T, dtype=exact(counts)))
+
+    return _replicated(judge, len(times), replicates, seed)
+
+
+def bootstrap_integrated_brier(
+    survival: npt.ArrayLike,
+    times: npt.ArrayLike,
+    time: npt.ArrayLike,
+    event: npt.ArrayLike,
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> Floats:
+    """Integrated Brier score of each replicate, as `integrated_brier` over the same times, G estimated anew from each.
+
+    NaN where nobody drawn is under observation at the last of these times. Raises `DataError` where the score is
+    undefined, and for input that cannot be judged, `ConfigError` for fewer than one replicate.
+    """
+    once = integrated_brier(survival, times, time, event)
+    if isinstance(once, Undefined):
+        raise DataError(f"An integrated Brier score cannot be resampled: {once.reason}. Give patients followed longer.")
+    observed, happened = outcomes(time, event)
+    given, at = curves(survival, times, len(observed))
+    order = np.lexsort((happened == 0, observed))  # censored patients after those gone at the same time
+    censoring = Censoring.of(observed[order], happened[order])
+    kept = within(at, censoring)
+    error, share = given[order, : len(kept)], trapezium(kept)
+    free = censoring.time[:, None] > kept
+    error -= free | (censoring.event[:, None] > 1)
+    error *= error
+    gone = np.flatnonzero((censoring.event != 0) & (censoring.time <= kept[-1]))
+    early = ((error * ~free) @ share)[gone]
+    error *= free
+    steps, ends = censoring.until(kept[-1]), np.searchsorted(censoring.table.times, kept, side="right")
+    first, last = _runs(censoring, steps)
+
+    def judge(counts: Counts) -> Floats:
+        late, left, found = counts.astype(np.float64) @ error, np.ones(steps + 1), np.empty(len(counts))
+        upto = np.zeros(counts.shape[1] + 1)
+        for number, drawn in enumerate(counts):
+            np.cumsum(drawn, out=upto[1:])
+            staying = upto[-1] - upto[last]
+            present = upto[-1] - upto[first]
+            np.cumprod(np.divide(staying, present, out=np.ones(steps), where=present > 0), out=left[1:])
+            weight = drawn[gone] * early
+            before = left[censoring.before[gone]]
+            inverse = np.divide(weight, before, out=np.zeros_like(weight), where=before > 0)
+            there = left[ends[-1]] > 0 and upto[-1] > upto[np.searchsorted(censoring.time, kept[-1], side="right")]
+            found[number] = (inverse.sum() + late[number] / left[ends] @ share) / upto[-1] if there else np.nan
+        return found
+
+    return _replicated(judge, len(observed), replicates, seed)
+
+
+def _runs(censoring: Censoring, steps: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where patients censored at each of the first so many times of the table start and end, patients by time."""
+    at = censoring.table.times[:steps]
+    ends = np.searchsorted(censoring.time, at, side="right")
+    return ends - censoring.table.censored[:steps].astype(np.int64), ends
+
+
+def _replicated(judge: Callable[[Counts], Floats], patients: int, replicates: int, seed: int) -> Floats:
+    """What `judge` makes of so many sets of draws, `SETS` at a time."""
+    if replicates < 1:
+        raise ConfigError(f"replicates is {replicates}. Give at least 1.")
+    sizes = [min(SETS, replicates - start) for start in range(0, replicates, SETS)]
+
+    def block(seeds: np.random.SeedSequence, size: int) -> Floats:
+        return judge(resampled(np.random.default_rng(seeds), size, patients))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(block, np.random.SeedSequence(seed).spawn(len(sizes)), sizes)))
+
+
+def resampled(rng: np.random.Generator, replicates: int, patients: int) -> Counts:
+    """How often each patient is there in sets of as many, drawn with replacement."""
+    counts: Counts = np.empty((replicates, patients), dtype=np.uint16)
+    for row in counts:
+        row[:] = np.bincount(rng.integers(patients, size=patients, dtype=np.uint32), minlength=patients)
+    return counts

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fusiondx.errors import counted
 from fusiondx.evaluation.estimate import Undefined
 from fusiondx.evaluation.influence import Influence, Judged
-from fusiondx.evaluation.inversions import Inversions
+from fusiondx.evaluation.inversions import Inversions, product
 from fusiondx.evaluation.observed import outcomes, scores
 from fusiondx.evaluation.ratio import ratio
 
@@ -38,7 +38,10 @@ def concordance(risk: Array, time: Array, event: Array, counts: Array | None = N
     summed for each set, shape ``(...)``. NaN where no two patients are comparable. O(n log n) for each set.
     """
     pairs = ComparablePairs.of(risk, time, event)
-    given = np.ones(len(pairs.order)) if counts is None else np.asarray(counts)
+    if counts is None:
+        judged = weighted_concordance(pairs, pairs.event.astype(np.float64))
+        return np.asarray(np.nan if judged is None else judged[0])
+    given = np.asarray(counts)
     sets = given.reshape(-1, len(pairs.order))
     values = [_share(pairs, sets[start : start + SETS]) for start in range(0, len(sets), SETS)]
     return np.concatenate([np.empty(0), *values]).reshape(given.shape[:-1])
@@ -70,15 +73,16 @@ def weighted_concordance(pairs: ComparablePairs, weight: Floats) -> tuple[float,
     `weight`, ``(patients,)``, is in the order of `pairs`. Gives the share, its derivative in how often each patient
     counts, and in the logarithm of `weight`, both in the order of patients; None without comparable pairs.
     """
-    once, weighs = np.ones((len(weight), 1)), weight[:, None]
-    own = weight * np.stack([pairs.concordant_later(once)[:, 0], pairs.comparable_later(once)[:, 0]])
+    later, earlier = pairs.concordant(weight)
+    comparable_later, comparable_earlier = pairs.comparable(weight)
+    own = weight * np.stack([later, comparable_later])
     if not own[1].sum() > 0:
         return None
     share = float(own[0].sum() / own[1].sum())
     as_event = (own[0] - share * own[1]) / own[1].sum()
-    others = pairs.concordant_earlier(weighs)[:, 0] - share * pairs.comparable_earlier(weighs)[:, 0]
-    back = np.argsort(pairs.order)
-    return share, (as_event + others / own[1].sum())[back], as_event[back]
+    found = np.empty((2, len(weight)))
+    found[:, pairs.order] = as_event + (earlier - share * comparable_earlier) / own[1].sum(), as_event
+    return share, found[0], found[1]
 
 
 def no_pairs(event: Ints) -> str:
@@ -88,28 +92,20 @@ def no_pairs(event: Ints) -> str:
 
 
 def _share(pairs: ComparablePairs, counts: Array) -> Floats:
-    weight = np.ascontiguousarray(counts.T, dtype=_exact(counts))[pairs.order]
-    events = weight[pairs.event]
-    part, whole = (
-        np.multiply(events, pairs_of[pairs.event], dtype=np.float64).sum(axis=0)
-        for pairs_of in (pairs.concordant_later(weight), pairs.comparable_later(weight))
-    )
-    return ratio(part, whole)
+    weight = np.ascontiguousarray(counts.T, dtype=exact(counts))[pairs.order]
+    return pairs.share(weight)
 
 
-def _exact(counts: Array) -> type[np.floating[Any]]:
+def exact(weight: Array) -> type[np.floating[Any]]:
     """A number format in which sums of these are exact: the short one where they are few whole numbers."""
-    few = np.abs(counts).sum(axis=1).max(initial=0) < 2**22
-    return np.float32 if few and np.array_equal(counts, np.rint(counts)) else np.float64
+    few = np.max(weight.sum(axis=-1), initial=0) < 2**22
+    whole = np.issubdtype(weight.dtype, np.integer) or np.array_equal(weight, np.rint(weight))
+    return np.float32 if few and whole else np.float64
 
 
 @dataclass(frozen=True)
 class ComparablePairs:
-    """Who is comparable with whom: patients sorted once, pairs summed for any weights.
-
-    Weights and sums have shape ``(patients, sets)``, in the order of `order`. Weights of the earlier patient of a pair
-    must be 0 for patients without the event.
-    """
+    """Who is comparable with whom: patients sorted once, pairs summed for any weights, all in the order of `order`."""
 
     order: Ints
     """Patients by time; events before those censored at the same time, tied events by risk."""
@@ -126,32 +122,39 @@ class ComparablePairs:
     @classmethod
     def of(cls, risk: Array, time: Array, event: Array) -> ComparablePairs:
         """Of patients; all of shape ``(patients,)``."""
-        order = np.lexsort((risk, ~np.asarray(event, dtype=bool), time))
-        risk, time, event = risk[order], time[order], np.asarray(event, dtype=bool)[order]
-        start, end = bounds((time[1:] != time[:-1]) | (event[1:] != event[:-1]), len(time))
-        by_risk = np.argsort(risk, kind="stable")
+        # Whole numbers that are all different are sorted several times as quickly as by two columns
+        risks, moment = _ranked(np.asarray(risk)), 2 * _ranked(np.asarray(time)) + ~np.asarray(event, dtype=bool)
+        order = np.argsort(moment * len(risks) + risks)
+        risks, moment = risks[order], moment[order]
+        start, end = bounds(moment[1:] != moment[:-1], len(order))
+        by_risk = np.argsort(risks * len(risks) + np.arange(len(risks)))
         rank = np.empty_like(by_risk)
         rank[by_risk] = np.arange(len(rank))
-        return cls(order, event, start, end, Inversions.of(rank), _Ties.of(risk[by_risk], start[by_risk], by_risk))
+        ties = _Ties.of(risks[by_risk], start[by_risk], by_risk)
+        return cls(order, moment % 2 == 0, start, end, Inversions.of(rank), ties)
 
-    def concordant_later(self, weight: Floats) -> Floats:
-        """Per event: the weight of those it is comparable with whose risk is lower, half where it is equal."""
-        lower = self.inversions.lower_later(weight)
-        return lower if self.ties is None else lower + self.ties.later(weight) / 2
+    def concordant(self, weight: Floats) -> tuple[Floats, Floats]:
+        """Per event, how many of those it is comparable with have a lower risk, half of those with an equal one; per
+        patient, the `weight` of events comparable with it whose risk is higher, half where it is equal.
 
-    def concordant_earlier(self, weight: Floats) -> Floats:
-        """Per patient: the weight of events comparable with it whose risk is higher, half where it is equal."""
-        higher = self.inversions.higher_earlier(weight)
-        return higher if self.ties is None else higher + self.ties.earlier(weight) / 2
+        `weight`, ``(patients,)``, must be 0 without the event.
+        """
+        once = np.ones(len(weight), exact(weight))
+        lower, higher = self.inversions.sums(once, weight.astype(once.dtype))
+        if self.ties is None:
+            return lower, higher
+        return lower + self.ties.later(once[:, None])[:, 0] / 2, higher + self.ties.earlier(weight) / 2
 
-    def comparable_later(self, weight: Floats) -> Floats:
-        """Per event: the weight of those it is comparable with."""
-        total = running(weight)
-        return np.asarray(total[-1] - total[self.end])
+    def comparable(self, weight: Floats) -> tuple[Floats, Floats]:
+        """As `concordant`, whatever the risks."""
+        return (len(weight) - self.end).astype(np.float64), np.concatenate([[0.0], np.cumsum(weight)])[self.start]
 
-    def comparable_earlier(self, weight: Floats) -> Floats:
-        """Per patient: the weight of the events comparable with it."""
-        return np.asarray(running(weight)[self.start])
+    def share(self, weight: Floats) -> Floats:
+        """Of comparable pairs, the share that is concordant: for ``(patients, sets)``, shape ``(sets,)``."""
+        concordant, total, events = self.inversions.total(weight, self.event), running(weight), weight[self.event]
+        if self.ties is not None:
+            concordant += product(events, self.ties.later(weight)[self.event]) / 2
+        return ratio(concordant, product(events, total[-1] - total[self.end[self.event]]))
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,7 @@ class _Ties:
     """Where those of them with its time and outcome start and end."""
 
     @classmethod
-    def of(cls, risk: Floats, moment: Ints, by_risk: Ints) -> _Ties | None:
+    def of(cls, risk: Ints, moment: Ints, by_risk: Ints) -> _Ties | None:
         changes = risk[1:] != risk[:-1]
         if changes.all():
             return None
@@ -173,17 +176,27 @@ class _Ties:
         return cls(by_risk, bounds(changes, len(risk)), bounds(runs, len(risk)))
 
     def later(self, weight: Floats) -> Floats:
+        """Per patient, the weight of those with its risk and a later time or outcome; ``(patients, sets)``."""
         total = running(weight[self.by_risk])
         return self._back(total[self.group[1]] - total[self.run[1]])
 
     def earlier(self, weight: Floats) -> Floats:
-        total = running(weight[self.by_risk])
+        """Per patient, the weight of those with its risk and an earlier time or outcome; ``(patients,)``."""
+        total = np.concatenate([[0.0], np.cumsum(weight[self.by_risk])])
         return self._back(total[self.run[0]] - total[self.group[0]])
 
     def _back(self, sums: Floats) -> Floats:
         result = np.empty_like(sums)
         result[self.by_risk] = sums
         return result
+
+
+def _ranked(values: Array) -> Ints:
+    """Equal numbers for equal values, from 0, in their order."""
+    order = np.argsort(values)
+    ascending, result = values[order], np.empty(len(order), dtype=np.int64)
+    result[order] = np.concatenate([[0], np.cumsum(ascending[1:] != ascending[:-1])])[: len(order)]
+    return result
 
 
 def bounds(changes: npt.NDArray[np.bool_], items: int) -> tuple[Ints, Ints]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ def dynamic_aucs(risk: Floats, horizons: Floats, censoring: Censoring) -> Floats
     start, end = bounds(np.diff(risk[order]) > 0, len(order))
     time, event = censoring.time[order], censoring.event[order]
     mine = np.flatnonzero(event == 1)
-    start, end, moment = start[mine], end[mine], time[mine]
+    start, end, moment, tied = start[mine], end[mine], time[mine], bool((end > start + 1).any())
     weight, left = censoring.inverse_before[order], censoring.left(horizons)
     rivals = np.where(event > 1, weight, 0.0) if (event > 1).any() else None
     weight = weight[mine]
@@ -59,7 +59,8 @@ def dynamic_aucs(risk: Floats, horizons: Floats, censoring: Censoring) -> Floats
         cases = weight * (moment <= horizons[place])
         pairs = cases.sum() * total[-1]
         if pairs > 0 and free.any():
-            result[place] = cases @ (total.take(start) + total.take(end)) / 2 / pairs
+            below = (total.take(start) + total.take(end)) / 2 if tied else total.take(start)
+            result[place] = cases @ below / pairs
     return result
 
 
@@ -77,8 +78,10 @@ def integrated_auc(
     """
     times, events = outcomes(time, event)
     asked = np.unique(np.asarray(horizons, dtype=np.float64))
-    each = [dynamic_auc(risk, times, events, t, train) for t in asked]
-    used = [one for one in each if isinstance(one, Influence)]
+    ranks = Ranks.of(scores(risk, len(times)))
+    censoring = Censoring.of(times, events, None if train is None else outcomes(*train))
+    stands = [AtHorizon(censoring, float(t)) for t in asked]
+    used = [_judge(ranks, each) for each in stands if not unreachable(each)]
     at = np.array([one.horizon for one in used])
     left = kaplan_meier(times, events != 0).at(at)
     drops = -np.diff(left, prepend=1.0)
@@ -86,9 +89,9 @@ def integrated_auc(
         return Undefined("integrated_auc", "AUC(t) is undefined at all horizons", len(times), int((events == 1).sum()))
     weights = drops / drops.sum()
     value = float(weights @ [one.value for one in used])
-    influence = weights @ np.stack([one.each for one in used])
-    said = f"{len(used)} of {len(asked)} horizons, weighed by drops of Kaplan-Meier; {used[-1].convention}"
-    return Influence("integrated_auc", value, influence, used[-1].events, "share", used[-1].horizon, convention=said)
+    influence, last = weights @ np.stack([one.each for one in used]), used[-1]
+    said = f"{len(used)} of {len(asked)} horizons, weighed by drops of Kaplan-Meier; {last.convention}"
+    return replace(last, metric="integrated_auc", value=value, each=influence, convention=said)
 
 
 def unreachable(at: AtHorizon, cases: bool = True) -> str:
@@ -132,4 +135,5 @@ def _judge(ranks: Ranks, at: AtHorizon) -> Influence:
     weights = f"{WEIGHTS[at.censoring.own]}; weights 1/G(T-) and 1/G(t)"
     said = f"cases by t against all others; {weights}; equal scores count half"
     each = at.influence(gradient)
-    return Influence("dynamic_auc", area, each, int(at.case.sum()), "share", at.horizon, convention=said)
+    events = int(at.case.sum())
+    return Influence("dynamic_auc", area, each, events, "share", at.horizon, convention=said, rarer=at.rarer)

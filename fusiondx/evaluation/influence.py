@@ -20,7 +20,7 @@ from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.proportions import effective_wilson
 
 Floats = npt.NDArray[np.floating[Any]]
-Scale = Literal["plain", "share", "log"]
+Scale = Literal["plain", "share", "log", "complement"]
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,34 @@ class Influence:
     """Shape ``(patients,)``; sums to 0."""
     events: int
     scale: Scale = "plain"
-    """Where the interval is symmetric: as it is, by score for shares from 0 to 1, by logarithm for what is positive."""
+    """Where the interval is symmetric: as it is, by score for shares from 0 to 1, by logarithm for what is positive, by
+    that of its complement for what is at most 1."""
     horizon: float | None = None
     threshold: float | None = None
     convention: str = ""
+    rarer: int | None = None
+    """Patients of the rarer kind, of whom the variance is learnt; `events` where left out."""
 
     @property
     def standard_error(self) -> float:
         """Of `value`."""
         return float(np.sqrt(np.sum(self.each**2)))
+
+    @property
+    def quantile(self) -> float:
+        """Of Student's t with a degree of freedom less than `rarer`: few patients tell little of the variance."""
+        return float(stdtrit(self._degrees, 0.975))
+
+    @property
+    def p(self) -> float:
+        """Two-sided, that `value` is 0."""
+        if self.standard_error == 0:
+            return 1.0 if self.value == 0 else 0.0
+        return float(2 * stdtr(self._degrees, -abs(self.value) / self.standard_error))
+
+    @property
+    def _degrees(self) -> int:
+        return max((self.events if self.rarer is None else self.rarer) - 1, 1)
 
 
 Judged = Influence | Undefined
@@ -60,11 +79,12 @@ def estimate(judged: Judged) -> Outcome:
         return judged
     low, high = _interval(judged)
     how = {
-        "plain": ", t by events",
+        "plain": "",
         "share": ", Wilson interval for an effective number of patients",
-        "log": " on the log scale, t by events",
+        "log": " on the log scale",
+        "complement": " on the log scale of its distance from 1",
     }[judged.scale]
-    return _said(judged, judged.value, low, high, f"infinitesimal jackknife{how}")
+    return _said(judged, judged.value, low, high, f"infinitesimal jackknife{how}, {_student(judged)}")
 
 
 def compare(a: Judged, b: Judged) -> Outcome:
@@ -85,10 +105,9 @@ def compare(a: Judged, b: Judged) -> Outcome:
     assert isinstance(b, Influence)
     if _asked(a) != _asked(b):
         raise DataError("Two models can be compared only by one metric, horizon and convention on the same patients.")
-    gap, error = a.value - b.value, float(np.sqrt(np.sum((a.each - b.each) ** 2)))
-    wide = _quantile(a.events) * error
-    said = _said(a, gap, gap - wide, gap + wide, "paired difference; infinitesimal jackknife, t by events")
-    return replace(said, p=_two_sided(gap, error, a.events))
+    gap = replace(a, value=a.value - b.value, each=a.each - b.each, scale="plain")
+    said = _said(gap, gap.value, *_interval(gap), f"paired difference; infinitesimal jackknife, {_student(gap)}")
+    return replace(said, p=gap.p)
 
 
 def _asked(judged: Influence) -> tuple[object, ...]:
@@ -101,22 +120,21 @@ def _said(judged: Influence, value: float, low: float, high: float, method: str)
 
 
 def _interval(judged: Influence) -> tuple[float, float]:
-    value, error = judged.value, judged.standard_error
-    wide = _quantile(judged.events) * error
+    value, wide = judged.value, judged.quantile * judged.standard_error
     if judged.scale == "share":
-        return effective_wilson(value, error**2, max(judged.events, 1))
+        return effective_wilson(value, judged.standard_error**2, max(judged.events, 1), z=judged.quantile)
     if judged.scale == "log" and value > 0:
-        factor = float(np.exp(wide / value))
+        factor = _factor(wide / value)
         return value / factor, value * factor
+    if judged.scale == "complement" and value < 1:
+        factor = _factor(wide / (1 - value))
+        return 1 - (1 - value) * factor, 1 - (1 - value) / factor
     return value - wide, value + wide
 
 
-def _quantile(events: int) -> float:
-    """Of Student's t with a degree of freedom for each event but one: few events tell little of the variance."""
-    return float(stdtrit(max(events - 1, 1), 0.975))
+def _factor(wide: float) -> float:
+    return float(np.exp(min(wide, 700.0)))
 
 
-def _two_sided(gap: float, error: float, events: int) -> float:
-    if error == 0:
-        return 1.0 if gap == 0 else 0.0
-    return float(2 * stdtr(max(events - 1, 1), -abs(gap) / error))
+def _student(judged: Influence) -> str:
+    return "t by events" if judged.rarer is None else f"t by {judged.rarer} patients of the rarer outcome"

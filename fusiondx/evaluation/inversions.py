@@ -9,7 +9,6 @@ that a processor's cache holds, and time grows as n r log n / log r.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
+Bools = npt.NDArray[np.bool_]
 
 LARGEST_BASE = 64
 CACHED = 2**16
@@ -32,27 +32,54 @@ class Level:
     part: npt.NDArray[np.uint8]
     """The part of its node that each lies in, in that order. Shape ``(nodes, blocks, base)``."""
 
-    def turned(self) -> Level:
-        """The same with items in reverse order and of reverse rank."""
-        last = self.part.shape[-1] - 1
-        return Level(self.order[:, ::-1, ::-1], (last - self.part)[:, ::-1, ::-1])
+    def add(self, given: Floats, found: Floats) -> None:
+        """Add to ``found[0]`` the weight ``given[0]`` of items in later parts of the node and lower in rank, to
+        ``found[1]`` the weight ``given[1]`` of those in earlier parts and higher in rank, per item."""
+        _, blocks, base = self.part.shape
+        part = self.part.reshape(-1, base)
+        later, earlier = given.take(self.order.reshape(-1, base), axis=1)
+        sums = np.empty((2, *part.shape), given.dtype)
+        for chunk in _chunks(len(part), base):
+            pairs = _pairs(part[chunk]).astype(given.dtype)
+            np.matmul(pairs, later[chunk, :, None], out=sums[0, chunk, :, None])
+            np.matmul(earlier[chunk, None, :], pairs, out=sums[1, chunk, None, :])
+        if blocks > 1:
+            cell = (np.arange(len(part))[:, None] * base + part).ravel()
+            down, up = (_table(cell, weight, self.part.shape) for weight in (later, earlier))
+            sums[0] += _beyond(down).take(cell).reshape(part.shape)
+            sums[1] += _beyond(up[:, ::-1, ::-1])[:, ::-1, ::-1].take(cell).reshape(part.shape)
+        found[:, self.order.ravel()] += sums.reshape(2, -1)
 
-    def add(self, given: Floats, result: Floats) -> None:
-        """Add to `result`, per item, the weight `given` to those in later parts of its node and lower in rank."""
+    def total(self, weight: Floats, first: Bools) -> Floats:
+        """Weight of all pairs that part here, the earlier and higher one of which is among `first`, for each set."""
         nodes, blocks, base = self.part.shape
-        step = max(1, CACHED // base**2)
-        for node in range(0, nodes, step if blocks == 1 else 1):
-            before = None if blocks == 1 else np.zeros((base, given.shape[1]), given.dtype)
-            here = slice(node, node + step) if blocks == 1 else node
-            order, part = self.order[here].reshape(-1, base), self.part[here].reshape(-1, base)
-            for start in range(0, len(order), step):
-                chunk = slice(start, start + step)
-                before = _add(order[chunk], part[chunk], given, result, before)
+        found = np.zeros(weight.shape[1])
+        if blocks == 1:
+            order, part = self.order.reshape(-1, base), self.part.reshape(-1, base)
+            for chunk in _chunks(nodes, base):
+                own = _taken(weight, order[chunk])
+                found += product(np.matmul(_within(part[chunk], first[order[chunk]], weight.dtype), own), own)
+            return found
+        for order, part in zip(self.order, self.part, strict=True):
+            before = np.zeros((base, weight.shape[1]), weight.dtype)
+            for chunk in _chunks(blocks, base):
+                own, among = _taken(weight, order[chunk]), first[order[chunk]]
+                found += product(np.matmul(_within(part[chunk], among, weight.dtype), own), own)
+                places = np.arange(base, dtype=np.uint8)[:, None]
+                mine = (part[chunk, None, :] == places) & among[:, None, :]
+                sums = np.empty((len(own) + 1, *before.shape), weight.dtype)
+                sums[0] = before
+                np.matmul((part[chunk, None, :] > places).astype(weight.dtype), own, out=sums[1:])
+                for block in range(len(own)):  # several times as quick as NumPy's running sum over an outer axis
+                    sums[block + 1] += sums[block]
+                found += product(np.matmul(mine.astype(weight.dtype), own), sums[:-1])
+                before = sums[-1]
+        return found
 
 
 @dataclass(frozen=True)
 class Inversions:
-    """The division of some items, made once for any number of weights."""
+    """The division of some items, made once for any weights."""
 
     items: int
     levels: tuple[Level, ...]
@@ -74,20 +101,26 @@ class Inversions:
             order = np.take_along_axis(order.reshape(base**level, -1), inside, axis=1).ravel()
         return cls(items, tuple(levels))
 
-    def lower_later(self, weight: Floats) -> Floats:
-        """Per item, the weight of those later in order and lower in rank; `weight` and result ``(items, sets)``."""
-        return self._sum(self.levels, weight)
+    def sums(self, later: Floats, earlier: Floats) -> tuple[Floats, Floats]:
+        """Per item, the weight `later` of those later in order and lower in rank, and the weight `earlier` of those
+        earlier in order and higher in rank. All of shape ``(items,)``."""
+        given = np.zeros((2, self.levels[0].order.size), np.result_type(later, earlier))
+        given[:, : self.items] = later, earlier
+        found = np.zeros_like(given)
+        for level in self.levels:
+            level.add(given, found)
+        return found[0, : self.items], found[1, : self.items]
 
-    def higher_earlier(self, weight: Floats) -> Floats:
-        """Per item, the weight of those earlier in order and higher in rank; `weight` and result ``(items, sets)``."""
-        return self._sum([level.turned() for level in self.levels], weight)
+    def total(self, weight: Floats, first: Bools) -> Floats:
+        """Sum over pairs of the product of their weights, where the earlier one is among `first` and ranks higher.
 
-    def _sum(self, levels: Iterable[Level], weight: Floats) -> Floats:
-        result = np.zeros((self.levels[0].order.size, weight.shape[1]), weight.dtype)
-        given = np.concatenate([weight, result[self.items :]])
-        for level in levels:
-            level.add(given, result)
-        return result[: self.items]
+        `weight` is ``(items, sets)``, `first` ``(items,)``; shape ``(sets,)``. Sums over less than an item each must
+        be exact in the number format of `weight`; they are added up in 64 bits.
+        """
+        spare = self.levels[0].order.size - self.items
+        given = np.concatenate([weight, np.zeros((spare, weight.shape[1]), weight.dtype)])
+        among = np.concatenate([first, np.zeros(spare, dtype=bool)])
+        return np.asarray(np.sum([level.total(given, among) for level in self.levels], axis=0))
 
 
 def division(items: int) -> tuple[int, int]:
@@ -99,23 +132,40 @@ def division(items: int) -> tuple[int, int]:
     return depth, base + (base**depth < items)
 
 
-def _add(order: Ints, part: Ints, given: Floats, result: Floats, before: Floats | None) -> Floats | None:
-    """As `Level.add`, for some blocks of a node; `before` and what comes back are the weight of lower blocks in parts
-    beyond each, ``(base, sets)``, or None where blocks are nodes."""
-    rows, base = order.ravel(), part.shape[1]
-    weight = given.take(rows, axis=0).reshape(*part.shape, -1)
-    pairs = (part[:, :, None] < part[:, None, :]) & np.tri(base, k=-1, dtype=bool)
-    found = np.matmul(pairs.astype(weight.dtype), weight).reshape(len(rows), -1)
-    if before is not None:
-        beyond = part[:, None, :] > np.arange(base, dtype=np.uint8)[:, None]
-        total = np.empty((len(part) + 1, *before.shape), weight.dtype)
-        total[0] = before
-        np.matmul(beyond.astype(weight.dtype), weight, out=total[1:])
-        for block in range(len(part)):  # several times as quick as NumPy's running sum over an outer axis
-            total[block + 1] += total[block]
-        place = np.arange(len(part))[:, None] * base + part
-        found += total[:-1].reshape(-1, found.shape[1]).take(place.ravel(), axis=0)
-        before = total[-1]
-    found += result.take(rows, axis=0)
-    result[rows] = found
-    return before
+def _chunks(blocks: int, base: int) -> list[slice]:
+    """Blocks in turn, as many as a processor's cache holds pairs of."""
+    step = max(1, CACHED // base**2)
+    return [slice(start, start + step) for start in range(0, blocks, step)]
+
+
+def _pairs(part: npt.NDArray[np.uint8]) -> Bools:
+    """Which second items of a block, sorted by rank, lie in a later part than which first and rank lower."""
+    return np.asarray((part[:, :, None] < part[:, None, :]) & np.tri(part.shape[1], k=-1, dtype=bool))
+
+
+def _within(part: npt.NDArray[np.uint8], first: Bools, kind: np.dtype[Any]) -> Floats:
+    return (_pairs(part) & first[:, :, None]).astype(kind)
+
+
+def _taken(weight: Floats, order: Ints) -> Floats:
+    return weight.take(order.ravel(), axis=0).reshape(*order.shape, -1)
+
+
+def product(a: Floats, b: Floats) -> Floats:
+    """Sums of the products over all axes but the last, in 64 bits."""
+    sets = a.shape[-1]
+    total = np.einsum("is,is->s", a.reshape(-1, sets), b.reshape(-1, sets), dtype=np.float64, casting="same_kind")
+    return np.asarray(total)
+
+
+def _table(cell: Ints, weight: Floats, shape: tuple[int, ...]) -> Floats:
+    """Sums of `weight` by block and part."""
+    return np.bincount(cell, weight.ravel(), weight.size).astype(np.float64).reshape(shape)
+
+
+def _beyond(sums: Floats) -> Floats:
+    """Of ``(nodes, blocks, parts)``: the sums over blocks before each and parts after each."""
+    before, beyond = np.zeros_like(sums), np.zeros_like(sums)
+    np.cumsum(sums[:, :-1], axis=1, out=before[:, 1:])
+    np.cumsum(before[..., :0:-1], axis=2, out=beyond[..., -2::-1])
+    return beyond

@@ -84,12 +84,14 @@ def _over_folds(judged: Sequence[Judged], places: Sequence[Array]) -> Outcome:
         return estimate(judged[0])
     which, row = np.unique(np.concatenate([place for _, place in used]), return_inverse=True)
     each = np.bincount(row, weights=np.concatenate([found.each for found, _ in used])).astype(np.float64) / len(used)
-    first, horizons = used[0][0], {found.horizon for found, _ in used}
+    first, horizons, share = used[0][0], {found.horizon for found, _ in used}, len(which) / len(row)
+    rarer = [found.rarer for found, _ in used if found.rarer is not None]
     mean = replace(
         first,
         value=float(np.mean([found.value for found, _ in used])),
         each=each,
-        events=max(1, round(sum(found.events for found, _ in used) * len(which) / len(row))),
+        events=max(1, round(sum(found.events for found, _ in used) * share)),
+        rarer=round(sum(rarer) * share) if rarer else None,
         horizon=first.horizon if len(horizons) == 1 else None,
     )
     said = estimate(mean)

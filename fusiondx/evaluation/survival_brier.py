@@ -12,17 +12,17 @@ from fusiondx.errors import DataError, counted
 from fusiondx.evaluation.dynamic_auc import unreachable
 from fusiondx.evaluation.estimate import Undefined
 from fusiondx.evaluation.influence import Influence, Judged, Scale
-from fusiondx.evaluation.observed import curves, outcomes, probabilities
+from fusiondx.evaluation.observed import blocks, curves, outcomes, probabilities
 from fusiondx.evaluation.uno import WEIGHTS
 from fusiondx.survival.competing import incidence
 from fusiondx.survival.weights import AtHorizon, Censoring, Outcomes
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
+Bools = npt.NDArray[np.bool_]
 
 AT_RISK = 5
 """Patients that must be under observation where an integral ends."""
-ROWS = 512
 
 
 def survival_brier(
@@ -82,18 +82,17 @@ def integrated_brier(
         return Undefined(
             "ibs", f"{reason} within the follow-up of {counted(len(given), 'patient')}", len(given), happened
         )
-    errors = [_error(AtHorizon(censoring, t), 1 - given[:, k]) for k, t in enumerate(kept)]
-    share = trapezium(kept)
-    value, each = share @ [e for e, _ in errors], share @ np.stack([each for _, each in errors])
+    value, each = _integrated(given[:, : len(kept)], kept, censoring)
     cut = f", of {at[-1]:g} asked" if len(kept) < len(at) else ""
     said = f"trapezium rule from {kept[0]:g} to {kept[-1]:g}{cut}; {_weights(censoring)}"
-    return Influence("ibs", float(value), each, happened, "log", float(kept[-1]), convention=said)
+    last = AtHorizon(censoring, float(kept[-1]))
+    return Influence("ibs", value, each, happened, "log", last.horizon, convention=said, rarer=last.rarer)
 
 
 def brier_scores(survival: Floats, times: Floats, censoring: Censoring) -> Floats:
     """Brier score at each of `times` of ``(patients, times)`` survival probabilities; no interval, in one pass."""
     total = np.zeros(len(times))
-    for rows in _rows(survival, times, censoring):
+    for rows, _ in _rows(survival, times, censoring):
         total += rows.sum(axis=0)
     return total / len(survival)
 
@@ -101,7 +100,7 @@ def brier_scores(survival: Floats, times: Floats, censoring: Censoring) -> Float
 def integrated_errors(survival: Floats, times: Floats, censoring: Censoring) -> Floats:
     """Per patient: its part of the integrated Brier score, which is their mean, also over resampled patients."""
     share = trapezium(times)
-    return np.concatenate([rows @ share for rows in _rows(survival, times, censoring)])
+    return np.concatenate([rows @ share for rows, _ in _rows(survival, times, censoring)])
 
 
 def trapezium(times: Floats) -> Floats:
@@ -117,19 +116,18 @@ def within(times: Floats, censoring: Censoring) -> Floats:
     return np.asarray(times[(times <= end) & (censoring.left(times) > 0)])
 
 
-def _rows(survival: Floats, times: Floats, censoring: Censoring) -> Iterator[Floats]:
-    """Weighed squared errors, some patients at a time so that they stay in a processor's cache."""
-    left = censoring.left(times)
-    survivor = np.divide(1.0, left, out=np.zeros_like(left), where=left > 0)
+def _rows(survival: Floats, times: Floats, censoring: Censoring) -> Iterator[tuple[Floats, Bools]]:
+    """Weighed squared errors, and who is event-free, some patients at a time."""
+    at = censoring.left(times)
+    survivor = np.divide(1.0, at, out=np.zeros_like(at), where=at > 0)
     gone = np.where(censoring.event != 0, censoring.inverse_before, 0.0)
     rivals = bool((censoring.event > 1).any())
-    for start in range(0, len(survival), ROWS):
-        row = slice(start, start + ROWS)
-        free = censoring.time[row, None] > times
-        error = survival[row] - (free | (censoring.event[row, None] > 1) if rivals else free)
+    for time, event, left, rows in zip(*map(blocks, (censoring.time, censoring.event, gone, survival)), strict=True):
+        free = time[:, None] > times
+        error = rows - (free | (event[:, None] > 1) if rivals else free)
         error *= error
-        error *= np.where(free, survivor, gone[row, None])
-        yield error
+        error *= np.where(free, survivor, left[:, None])
+        yield error, free
 
 
 def _stand(
@@ -149,9 +147,26 @@ def _error(at: AtHorizon, predicted: Floats) -> tuple[float, Floats]:
     return value, at.influence(square) - value / len(predicted)
 
 
+def _integrated(survival: Floats, times: Floats, censoring: Censoring) -> tuple[float, Floats]:
+    """The integrated score, and its derivative in how often each patient counts."""
+    share, late = trapezium(times), np.zeros(len(times))
+    own, early = [np.empty(0)], [np.empty(0)]
+    for rows, free in _rows(survival, times, censoring):
+        own.append(rows @ share)
+        rows *= free
+        early.append(own[-1] - rows @ share)
+        late += rows.sum(axis=0)
+    each = np.concatenate(own)
+    # Whoever is gone has the weight 1 / G(T-) at all later times, whoever is not 1 / G(t)
+    amount = np.concatenate([*early, share * late])
+    steps = np.concatenate([censoring.before, np.searchsorted(censoring.table.times, times, side="right")])
+    return float(each.mean()), (each - each.mean() - censoring.spread(amount, steps)) / len(each)
+
+
 def _named(metric: str, value: float, each: Floats, at: AtHorizon) -> Influence:
-    scale: Scale = "share" if metric == "survival_brier" else "plain"
-    return Influence(metric, value, each, int(at.case.sum()), scale, at.horizon, convention=_weights(at.censoring))
+    scale: Scale = "share" if metric == "survival_brier" else "complement"
+    events, said = int(at.case.sum()), _weights(at.censoring)
+    return Influence(metric, value, each, events, scale, at.horizon, convention=said, rarer=at.rarer)
 
 
 def _weights(censoring: Censoring) -> str:

@@ -77,8 +77,8 @@ class Censoring:
         return float(happened[self.left(happened) >= least].max(initial=-np.inf))
 
     def spread(self, amount: Floats, steps: Ints) -> Floats:
-        """Per patient i: the sum over patients j of ``amount[j]`` d log G / d weight of i, where the G of j is the
-        product of the first ``steps[j]`` factors. Zero where G comes from other patients."""
+        """Per patient i: the sum over j of ``amount[j]`` d log G_j / d weight of i, where G_j is the product of the
+        first ``steps[j]`` factors. Zero where G comes from other patients."""
         if not self.own or not len(self.table.times):
             return np.zeros(len(self.time))
         total = np.bincount(steps, amount, len(self.table.times) + 1)
@@ -130,6 +130,11 @@ class AtHorizon:
         left = self.censoring.at(self.horizon)
         gone = np.where(self.censoring.event != 0, self.censoring.inverse_before, 0.0)
         return np.where(self.free, 1 / left if left > 0 else 0.0, gone)
+
+    @cached_property
+    def rarer(self) -> int:
+        """Patients with the event by then, or those known to be without it, whichever are fewer."""
+        return int(min(self.case.sum(), ((self.weight > 0) & ~self.case).sum()))
 
     def influence(self, gradient: Floats) -> Floats:
         """Derivative, in how often each patient counts, of a metric whose derivative in the weights is `gradient`."""

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from fusiondx.evaluation.average_precision import average_precision_of
-from fusiondx.evaluation.bootstrap import bootstrap_auroc
+from fusiondx.evaluation.bootstrap import bootstrap_auroc, bootstrap_concordance, bootstrap_integrated_brier, resampled
+from fusiondx.evaluation.concordance import concordance
 from fusiondx.evaluation.delong import auroc_of
 from fusiondx.evaluation.discrimination import auroc, average_precision, hand_till
 from fusiondx.evaluation.multiclass import estimate_hand_till
+from fusiondx.evaluation.survival_brier import brier_scores, trapezium
+from fusiondx.survival.weights import Censoring
 
 CASES = pytest.mark.parametrize("cases", [200, pytest.param(2000, marks=pytest.mark.slow)])
 
@@ -68,13 +71,36 @@ def test_hand_till(cases):
         assert estimate_hand_till(chance, label).value == pytest.approx(np.mean(pairs), abs=1e-12)
 
 
+def draws(replicates, patients, seed):
+    return resampled(np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0]), replicates, patients)
+
+
 def test_bootstrap_by_counts_is_that_of_auroc():
     """The same draws, with negative patients named first, both by ascending score."""
     rng = np.random.default_rng(4)
     for _ in range(50):
         score, positive = drawn(rng)
         order = np.lexsort((score, positive))
-        draws, n = np.random.default_rng(9), len(score)
-        counts = [np.bincount(draws.integers(n, size=n, dtype=np.uint32), minlength=n) for _ in range(20)]
-        expected = auroc(score[order], positive[order], np.array(counts))
+        expected = auroc(score[order], positive[order], draws(20, len(score), seed=9))
         np.testing.assert_allclose(bootstrap_auroc(score, positive, replicates=20, seed=9), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_bootstraps_of_survival_are_metrics_of_repeated_patients(tied):
+    """G of the integrated Brier score is estimated anew from each replicate."""
+    rng = np.random.default_rng(5)
+    n, grid = 60, np.array([1.0, 3, 5, 8])
+    risk, time, event = rng.normal(size=n), rng.exponential(10, n), rng.integers(0, 2 + tied, n)
+    if tied:
+        risk, time = risk.round(), np.ceil(time)
+    survival = np.sort(rng.random((n, len(grid))), axis=1)[:, ::-1]
+    order = np.lexsort((risk, event != 1, time))
+    expected = concordance(risk[order], time[order], event[order] == 1, draws(30, n, seed=2))
+    found = bootstrap_concordance(risk, time, event, replicates=30, seed=2)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    found = bootstrap_integrated_brier(survival, grid, time, event, replicates=30, seed=2)
+    order = np.lexsort((event == 0, time))
+    for value, drawn in zip(found, draws(30, n, seed=2), strict=True):
+        here = np.repeat(order, drawn)
+        scores = brier_scores(survival[here], grid, Censoring.of(time[here], event[here]))
+        assert value == pytest.approx(scores @ trapezium(grid), abs=1e-12)

@@ -97,8 +97,12 @@ def test_antolini_equals_sums_over_pairs(cases):
 @pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 130, 700, 4200])
 def test_inversions_equal_a_matrix_of_pairs(n):
     rng = np.random.default_rng(n)
-    rank, weight = rng.permutation(n), rng.random((n, 3))
+    rank, weight = rng.permutation(n), rng.random((2, n))
     lower_later = (np.arange(n) > np.arange(n)[:, None]) & (rank < rank[:, None])
     inversions = Inversions.of(rank)
-    np.testing.assert_allclose(inversions.lower_later(weight), lower_later @ weight, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(inversions.higher_earlier(weight), lower_later.T @ weight, rtol=1e-10, atol=1e-12)
+    pairs = lower_later @ weight[0], lower_later.T @ weight[1]
+    for found, expected in zip(inversions.sums(*weight), pairs, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+    first = rng.random(n) < 0.5
+    expected = ((weight * first) * (weight @ lower_later.T)).sum(axis=1)
+    np.testing.assert_allclose(inversions.total(weight.T, first), expected, rtol=1e-10, atol=1e-12)
