@@ -74,6 +74,7 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/image_cache.py
 	$(BIN)/python benchmarks/embed_once.py
 	$(BIN)/python benchmarks/parallel_folds.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/metrics.py
 
 clean:
 	rm -rf $(VENV) .venv-3.* demo runs build docs/_build docs/reference *.egg-info

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, product
 
 import numpy as np
@@ -20,7 +21,7 @@ from fusiondx.evaluation.influence import Influence, Judged, compare, estimate
 from fusiondx.evaluation.survival_brier import integrated_brier, prediction_accuracy, survival_brier
 from fusiondx.evaluation.uno import uno_c
 
-PATIENTS, CENSORED, STRENGTH = (50, 100, 400), (0.0, 0.3, 0.6, 0.8), (0.3, 1.0, 2.5)
+PATIENTS, CENSORED, STRENGTH = (50, 100, 200, 400), (0.0, 0.3, 0.6, 0.8), (0.3, 1.0, 2.5)
 HORIZON = 8.0
 GRID = np.array([2.0, 4.0, 6.0, 8.0])
 
@@ -62,17 +63,23 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], Judged]] = {
 }
 
 
+@cache
+def truth(metric: str, world: World, seed: int) -> Influence:
+    """The metric in so many patients that its own error does not count."""
+    a, _, time, event = world.patients(200_000, seed)
+    found = METRICS[metric](a, time, event)
+    assert isinstance(found, Influence)
+    return found
+
+
 def covered(metric: str, world: World, n: int, rounds: int, seed: int) -> tuple[float, float, int]:
     """Share of intervals that hold the truth, their mean width, and how many there are."""
-    a, _, time, event = world.patients(200_000, seed)
-    truth = METRICS[metric](a, time, event)
-    assert isinstance(truth, Influence)
-    hits, widths = [], []
+    sought, hits, widths = truth(metric, world, seed), [], []
     for turn in range(rounds):
         a, _, time, event = world.patients(n, seed + 1 + turn)
         found = estimate(METRICS[metric](a, time, event))
-        if isinstance(found, Estimate) and found.horizon == truth.horizon:
-            hits.append(found.low <= truth.value <= found.high)
+        if isinstance(found, Estimate) and found.horizon == sought.horizon:
+            hits.append(found.low <= sought.value <= found.high)
             widths.append(found.high - found.low)
     return (float(np.mean(hits)), float(np.mean(widths)), len(hits)) if hits else (np.nan, np.nan, 0)
 
@@ -93,8 +100,12 @@ def cells() -> Iterator[tuple[World, int]]:
 
 
 def usable(world: World, n: int) -> bool:
-    """Whether some 15 events are expected at least; fewer make no evaluation."""
-    return n * (1 - world.censored) >= 15
+    """Whether 15 events are expected at least, and 5 patients under observation at the horizon.
+
+    Fewer make no evaluation: of the variance of two or three survivors nothing is known, and intervals are all but
+    endless.
+    """
+    return n * (1 - world.censored) >= 15 and n * np.mean(world.patients(20_000, seed=0)[2] > HORIZON) >= 5
 
 
 @pytest.mark.slow
@@ -119,7 +130,10 @@ def test_an_interval_covers_at_one_cell() -> None:
 def intervals(rounds: int) -> Iterator[str]:
     yield "# Coverage of survival intervals\n"
     yield f"Written by `python tests/laws/test_survival_coverage.py {rounds}`: share of {rounds:,} 95 % intervals"
-    yield "that hold the value in 200,000 patients of the same population; horizon, tau and end of the integral 8.\n"
+    yield "that hold the value in 200,000 patients of the same population; horizon, tau and end of the integral 8."
+    yield f"A coverage of 0.95 has a standard error of {np.sqrt(0.95 * 0.05 / rounds):.3f} here. Cells in which fewer"
+    yield "than 15 events, or 5 patients under observation at the horizon, are expected are left out: intervals there"
+    yield "are wider than they need be. Sets where a metric is undefined, or its integral ends earlier, are left out.\n"
     yield "| n | censored | strength | " + " | ".join(METRICS) + " |"
     yield "|---|---|---|" + "---|" * len(METRICS)
     within = dict.fromkeys(METRICS, 0)
@@ -130,7 +144,9 @@ def intervals(rounds: int) -> Iterator[str]:
             within[metric] += 0.93 <= share <= 0.975
         shown = " | ".join(f"{share:.3f}" for share in shares.values())
         yield f"| {n} | {world.censored:.0%} | {world.strength:g} | {shown} |"
-    yield "| cells within 0.93 to 0.975 | | | " + " | ".join(f"{c} of {len(rows)}" for c in within.values()) + " |"
+    yield "| cells within 0.93 to 0.975 | | | " + " | ".join(f"{c} of {len(rows)}" for c in within.values()) + " |\n"
+    share = sum(within.values()) / len(rows) / len(METRICS)
+    yield f"Of all cells of all metrics, {share:.0%} are within 0.93 to 0.975."
 
 
 def paired_tests(rounds: int) -> Iterator[str]:
@@ -143,5 +159,5 @@ def paired_tests(rounds: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for line in chain(intervals(int(sys.argv[1])), paired_tests(8 * int(sys.argv[1]))):
+    for line in chain(intervals(int(sys.argv[1])), paired_tests(4 * int(sys.argv[1]))):
         print(line, flush=True)
