@@ -47,7 +47,7 @@ check: $(VENV)/installed
 	$(BIN)/lint-imports
 
 ENCODERS := glioma/encoders_clinical glioma/encoders_omics nsclc_ct/encoders derm7pt/encoders
-BEST := glioma/best glioma/best_idh1 nsclc_ct/best derm7pt/best
+BEST := glioma/best glioma/best_idh1 nsclc_ct/best nsclc_ct/best_l1_to_l2 nsclc_ct/best_l2_to_l1 derm7pt/best
 EXPERIMENTS := glioma/survival glioma/idh1 glioma/segmentation nsclc_ct/survival nsclc_ct/l1_to_l2 nsclc_ct/l2_to_l1 \
 	derm7pt/melanoma $(BEST) $(ENCODERS)
 

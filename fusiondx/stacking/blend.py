@@ -17,8 +17,8 @@ from fusiondx.data.batches import truth as as_truth
 
 Floats = npt.NDArray[np.floating[Any]]
 
-TRUST = 100.0
-"""Precision of the weights expected beforehand: they are left by some 0.1 where the data says so clearly, not more."""
+TRUST = 300.0
+"""Precision of the weights expected beforehand: they are left by some 0.1 where hundreds of answers say so."""
 LEVELLED = ("classes", "labels", "number")
 """Kinds of target whose answers have a level; log hazards have none."""
 
@@ -43,26 +43,32 @@ def fit_blend(
 ) -> Blend:
     """Non-negative weights under which `answers`, of shape ``(patients, outputs)`` each, fit the truth.
 
-    First each member alone is brought to scale: what it says is multiplied by the slope that fits best, which is near
-    zero for one that knows nothing. Weights then start from what is `expected`, left out: the mean of all members so
-    scaled; and leave it as far as the loss of the head says and `TRUST` allows. The weights that fit a few hundred
-    patients best owe much to who these are: without that trust they do worse than the plain mean.
+    A member that tells nothing or the contrary counts for nothing. The others are brought to equal spread, and together
+    to the scale at which their mean fits best. Weights then start from what is `expected`, left out: that mean; and
+    leave it as far as the loss of the head says and `TRUST` allows. The weights that fit a few hundred patients best
+    owe much to who these are: without that trust they do worse than the plain mean.
     """
     given = {name: np.nan_to_num(values) for name, values in answers.items()}
-    slope = {name: alone(values, truth, head) for name, values in given.items()}
-    useful = [name for name, value in slope.items() if value > 0] or list(slope)
-    scale = np.array([slope[name] or 1.0 for name in useful])
-    start = {name: slope[name] / len(useful) for name in useful} if expected is None else expected
+    useful = [name for name, values in given.items() if alone(values, truth, head) > 0] or list(given)
+    spread = np.array([reach(given[name]) for name in useful])
+    equal = np.stack([given[name] for name in useful]) / spread[:, None, None]
+    together = alone(equal.mean(axis=0), truth, head) or 1.0
+    scale = together / spread
+    start = dict(zip(useful, scale / len(useful), strict=True)) if expected is None else expected
     prior = np.array([start.get(name, 0.0) for name in useful]) / scale
-    scaled = np.stack([given[name] * by for name, by in zip(useful, scale, strict=True)])
-    weights, bias = weighed(scaled, truth, head, prior, TRUST)
+    weights, bias = weighed(equal * together, truth, head, prior, TRUST)
     return Blend(dict(zip(useful, (weights * scale).tolist(), strict=True)), bias)
 
 
 def alone(answers: Floats, truth: TargetValues, head: Head) -> float:
-    """The factor that brings one member's answers to scale; zero where they tell nothing, or the contrary."""
-    reach = float(np.sqrt(np.square(answers).mean())) or 1.0
-    return float(weighed(answers[None] / reach, truth, head, np.zeros(1), 1.0)[0][0]) / reach
+    """The factor that brings answers to scale; zero where they tell nothing, or the contrary."""
+    size = reach(answers)
+    return float(weighed(answers[None] / size, truth, head, np.zeros(1), 1.0)[0][0]) / size
+
+
+def reach(answers: Floats) -> float:
+    """How far answers go, as a root mean square; 1 where they are all zero."""
+    return float(np.sqrt(np.square(answers).mean())) or 1.0
 
 
 def weighed(answers: Floats, truth: TargetValues, head: Head, prior: Floats, trust: float) -> tuple[Floats, Floats]:
