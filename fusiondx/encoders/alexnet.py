@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -19,6 +20,8 @@ SMALLEST = 7
 """Pixels a side that the first convolution needs: 11, of which 4 may be padding."""
 CELLS = 6
 """Cells per side that the last map is averaged to."""
+PACE = 0.3
+"""Share of the learning rate: without normalisation layers, units die at the rate that others learn at."""
 
 
 @spec
@@ -29,7 +32,8 @@ class AlexNet(Spec):
     Five convolutions, three max-poolings, two fully connected layers with dropout. `width` multiplies the published
     numbers of channels and units: 1 is the original, too large for a few hundred patients. The poolings are padded and
     the last map is averaged to 6x6 cells, so that any size from 7 pixels will do (else `ConfigError`). Without local
-    response normalisation, which did not help later networks (Simonyan & Zisserman 2015), and with He's initialisation.
+    response normalisation, which did not help later networks (Simonyan & Zisserman 2015), with He's initialisation, and
+    at 0.3 of the learning rate.
 
     >>> encoders = {"image": fdx.AlexNet(width=0.125)}
     >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
@@ -79,6 +83,10 @@ class AlexNetEncoder(Encoder):
     @property
     def readers(self) -> tuple[nn.Module, ...]:
         return (self.grid or self.dense,)
+
+    def paces(self) -> Mapping[nn.Parameter, float]:
+        """Its own share of the learning rate for everything it learns."""
+        return dict.fromkeys(self.parameters(), PACE)
 
     def forward(self, items: Items) -> Tokens:
         pixels = items.fields["pixels"]
