@@ -69,6 +69,17 @@ TOPICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "errors": ("Errors", "What is raised and warned of on purpose.", ("fusiondx.errors",)),
 }
+BESIDE: dict[str, dict[str, tuple[str, ...]]] = {
+    "cohorts": {
+        "fusiondx.data.synthetic": ("simulate_xor", "simulate_null"),
+        "fusiondx.data.standins": ("real_or_simulated", "stand_in"),
+    },
+    "judging": {
+        "fusiondx.validation": ("train_test",),
+        "fusiondx.evaluation.comparison": ("compare", "repeated_folds"),
+    },
+}
+"""What the docs use beside public names, by page."""
 LISTED: dict[str, tuple[str, str, dict[str, tuple[str, ...]]]] = {
     "evaluation": (
         "fusiondx.evaluation",
@@ -154,13 +165,17 @@ def written() -> Iterator[tuple[str, Iterable[str]]]:
     for stem, (title, about, homes) in TOPICS.items():
         mine = {n: f for home in homes for n, f in left.items() if f.__module__.startswith(home)}
         left = {n: f for n, f in left.items() if n not in mine}
-        yield stem, page(title, about, {"fusiondx": mine})
+        yield stem, page(title, about, {"fusiondx": mine, **found_in(BESIDE.get(stem, {}))})
     if left:
         raise ExtensionError(f"No page of the reference takes {sorted(left)}: add their module to TOPICS.")
     for stem, (title, about, homes) in LISTED.items():
-        found = {home: {n: getattr(import_module(home), n) for n in names} for home, names in homes.items()}
-        yield stem, page(title, about, found)
+        yield stem, page(title, about, found_in(homes))
     yield "commands", commands()
+
+
+def found_in(homes: Mapping[str, Iterable[str]]) -> dict[str, dict[str, Any]]:
+    """The names of each module, with what they stand for."""
+    return {home: {name: getattr(import_module(home), name) for name in names} for home, names in homes.items()}
 
 
 def page(title: str, about: str, found: dict[str, dict[str, Any]]) -> Iterator[str]:
