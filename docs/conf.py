@@ -25,6 +25,7 @@ external_toc_exclude_missing = False
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/icon.svg"
 html_extra_path = ["_extra"]
 html_copy_source = False
 html_theme_options = {
