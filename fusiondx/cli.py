@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal
 
 import typer
@@ -70,7 +71,10 @@ def check(
         from fusiondx.experiment import preflight
         from fusiondx.experiment.file import is_experiment, read_experiment
 
+        following = ""
         if is_experiment(read_yaml(path)):
+            where = f" --data {quote(str(data))}" if data else ""
+            following = f" Next: fusiondx run {quote(str(path))}{where} --out runs/first"
             experiment = read_experiment(path)
             cohort = preflight.read_patients(experiment, path, data)
             preflight.check(experiment, cohort)
@@ -78,7 +82,7 @@ def check(
             cohort = Cohort.read(path, data)
             preflight.check_images(cohort)
         print(cohort.describe())
-        note(f"{path.name} is sound.")
+        note(f"{path.name} is sound.{following}")
 
 
 @app.command()

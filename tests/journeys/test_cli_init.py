@@ -71,6 +71,7 @@ def test_a_folder_becomes_settings_that_check_accepts(folder, capsys):
     for column in ("cause_of_death", "biopsy_code", "constant", "visit", "fold", "case_id"):
         assert f"left out of patients.csv: {column} (" in said
     assert cli("check", folder / "experiment.yaml") == 0
+    assert f"Next: fusiondx run {folder / 'experiment.yaml'} --out runs/first" in capsys.readouterr().err
 
 
 def test_nothing_is_ever_overwritten(folder, capsys):
