@@ -2,5 +2,6 @@
 
 from fusiondx.auditing.checks import CHECKS, Check
 from fusiondx.auditing.report import AuditReport, Finding, audit
+from fusiondx.auditing.settings import Audit
 
-__all__ = ["CHECKS", "AuditReport", "Check", "Finding", "audit"]
+__all__ = ["CHECKS", "Audit", "AuditReport", "Check", "Finding", "audit"]

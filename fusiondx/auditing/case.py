@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -46,13 +46,22 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What a check found, apart from whom it found it in: a report shows no patient ids."""
+
+    message: str
+    patients: str
+    """Ids, as text."""
+
+
+@dataclass(frozen=True)
 class Case:
     """A cohort, how it is split, and perhaps the model that was fitted."""
 
     cohort: Cohort
     folds: tuple[Fold, ...]
-    model: Any = None
-    """A fitted `FusionModel`, or None."""
+    models: Mapping[str, Any] = field(default_factory=dict)
+    """Fitted models by name."""
     index: str | None = None
     """Column of the patient table with the time from which predictions are made."""
     dated: Mapping[str, str] | None = None
@@ -123,7 +132,7 @@ def answers_of(name: str, values: TargetValues) -> Iterator[Answer]:
     elif isinstance(spec, CompetingRisks):
         for cause in values.classes:
             mine = values.of_cause(cause)
-            yield timed(f"{name}: {cause}", mine.fields["time"], mine.fields["event"] > 0, mine.known)
+            yield timed(f"{name}: {cause}", mine.fields["time"], mine.fields["event"] == 1, mine.known)
     elif isinstance(spec, Number):
         yield Answer(name, np.where(values.known, fields["value"], np.nan).astype(np.float64))
 

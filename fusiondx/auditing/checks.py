@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fusiondx.auditing import columns, events, fitting, images, missing, patients, sites
-from fusiondx.auditing.case import Case
+from fusiondx.auditing.case import Case, Told
 
 Severity = Literal["error", "warning", "note"]
 """An error: the result cannot be trusted. A warning: it may mean something else than it seems. A note: say so."""
@@ -25,7 +25,7 @@ class Check:
     code: str
     title: str
     severity: Severity
-    find: Callable[[Case], str | None]
+    find: Callable[[Case], str | Told | None]
     """What is wrong, in words with counts; None where nothing is."""
 
 

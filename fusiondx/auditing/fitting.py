@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fusiondx.auditing.association import z_scores
-from fusiondx.auditing.case import Case
+from fusiondx.auditing.case import Case, Told
 from fusiondx.data.preprocess import TablePreparation
 from fusiondx.errors import counted, listed
 
@@ -27,25 +27,33 @@ EXCESS = 1.2
 """Median excess over that edge, times the edge, of selected noise; about log 2 in theory, more for real signals."""
 
 
-def on_test_patients(case: Case) -> str | None:
+def on_test_patients(case: Case) -> Told | None:
     """FDX004. A model whose training patients, or whose preprocessing, include test patients of every fold."""
-    if case.model is None or not case.folds:
+    each = {name: saw_test_patients(case, model) for name, model in case.models.items()} if case.folds else {}
+    found = {name: told for name, told in each.items() if told is not None}
+    if not found:
         return None
-    trained = getattr(case.model, "cohort_", None)
+    said = " ".join(f"{name}: {told.message}" if len(case.models) > 1 else told.message for name, told in found.items())
+    return Told(said, listed(dict.fromkeys(told.patients for told in found.values() if told.patients)))
+
+
+def saw_test_patients(case: Case, model: Any) -> Told | None:
+    """What is to be said of one model."""
+    trained = getattr(model, "cohort_", None)
     if trained is None:
-        return prepared_on_all(case)
+        return prepared_on_all(case, model)
     seen = np.isin(case.cohort.ids.astype(str), trained.ids.astype(str))
     tested = [test[seen[test]] for _, test in case.folds]
     if any(len(both) == 0 for both in tested):
         return None  # a fold there is that the model can be judged on
     worst = np.unique(np.concatenate(tested))
-    return f"The model was trained on {counted(len(worst), 'test patient')}: {listed(case.cohort.ids[worst])}."
+    return Told(f"The model was trained on {counted(len(worst), 'test patient')}.", listed(case.cohort.ids[worst]))
 
 
-def prepared_on_all(case: Case) -> str | None:
+def prepared_on_all(case: Case, model: Any) -> Told | None:
     """Of a model without its training patients: whether its means are those of all patients, not of a training part."""
     told = []
-    for name, preparation in getattr(case.model, "preparations_", {}).items():
+    for name, preparation in getattr(model, "preparations_", {}).items():
         if isinstance(preparation, TablePreparation) and preparation.numeric and name in case.numeric:
             names, values = case.numeric[name]
             columns = [names.index(c) for c in preparation.numeric if c in names and c not in preparation.log]
@@ -60,9 +68,9 @@ def prepared_on_all(case: Case) -> str | None:
 
             if fits(np.arange(len(case.cohort))) and not any(fits(train) for train, _ in case.folds):
                 told.append(name)
-    return (
-        f"The model's preprocessing of {listed(told)} was fitted on all patients, test ones included." if told else None
-    )
+    if not told:
+        return None
+    return Told(f"The model's preprocessing of {listed(told)} was fitted on all patients, test ones included.", "")
 
 
 def scaled_on_all(case: Case) -> str | None:

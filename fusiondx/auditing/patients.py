@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fusiondx.auditing.case import Case
+from fusiondx.auditing.case import Case, Told
 from fusiondx.data.outcomes import flat
 from fusiondx.errors import counted, listed
 
@@ -20,20 +20,18 @@ CERTAIN = 10.0
 """Bits by which the coincidence must be less likely than one among all pairs of patients."""
 
 
-def on_both_sides(case: Case) -> str | None:
+def on_both_sides(case: Case) -> Told | None:
     """FDX001. Positions that a fold both trains and tests on."""
     shared = [np.intersect1d(train, test) for train, test in case.folds]
     everyone = np.unique(np.concatenate(shared)) if shared else np.zeros(0, dtype=np.int64)
     if not len(everyone):
         return None
     folds = sum(len(both) > 0 for both in shared)
-    return (
-        f"{counted(len(everyone), 'patient')} both trained and tested on, in {counted(folds, 'fold')}: "
-        f"{listed(case.cohort.ids[everyone])}."
-    )
+    message = f"{counted(len(everyone), 'patient')} both trained and tested on, in {counted(folds, 'fold')}."
+    return Told(message, listed(case.cohort.ids[everyone]))
 
 
-def duplicates(case: Case) -> str | None:
+def duplicates(case: Case) -> Told | None:
     """FDX002. Pairs of ids whose values agree more than coincidence allows, each value counting by its rarity."""
     codes = value_codes(case)
     one, other = candidates(codes)
@@ -49,7 +47,8 @@ def duplicates(case: Case) -> str | None:
         return None
     apart = int(case.parted(one[found], other[found]).sum())
     pairs = [f"{case.cohort.ids[one[i]]} = {case.cohort.ids[other[i]]}" for i in found]
-    return f"{counted(len(found), 'pair')} of patients with the same values, {apart} parted by a fold: {listed(pairs)}."
+    message = f"{counted(len(found), 'pair')} of patients with the same values, {apart} parted by a fold."
+    return Told(message, listed(pairs))
 
 
 def value_codes(case: Case) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fusiondx.auditing.case import Case
+from fusiondx.auditing.case import Case, Told
 from fusiondx.auditing.checks import CHECKS, Severity
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.splits import Fold
@@ -32,6 +32,8 @@ class Finding:
     message: str
     waiver: str | None = None
     """Why it is accepted; None where it is not."""
+    patients: str = ""
+    """Ids of the patients it is about, where it is about some."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,14 @@ class AuditReport:
         return not any(finding.severity == "error" for finding in self.open)
 
     def frame(self) -> pd.DataFrame:
-        """One row per finding: `code`, `title`, `severity`, `message`, `waiver`."""
-        return pd.DataFrame([asdict(f) for f in self.findings], columns=list(Finding.__dataclass_fields__))
+        """One row per check made: `code`, `title`, `severity`, `message` (None where it found nothing), `waiver`.
+
+        Without patient ids, so that a report can hold it; those are in `findings`.
+        """
+        found = {finding.code: finding for finding in self.findings}
+        made = [found.get(c.code, Finding(c.code, c.title, c.severity, "")) for c in CHECKS if c.code in self.checked]
+        rows = [(f.code, f.title, f.severity, f.message or None, f.waiver) for f in made]
+        return pd.DataFrame(rows, columns=["code", "title", "severity", "message", "waiver"], dtype=object)
 
     def to_json(self) -> str:
         """Findings and checks made, as JSON."""
@@ -69,7 +77,7 @@ class AuditReport:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence per finding, for the notes of a `Report`."""
+        """A sentence per finding, patient ids included."""
         return tuple(line(finding) for finding in self.findings)
 
     def __str__(self) -> str:
@@ -81,7 +89,8 @@ class AuditReport:
 def line(finding: Finding) -> str:
     """A finding in one line."""
     waived = "" if finding.waiver is None else f" Waived: {finding.waiver}"
-    return f"{finding.code} {finding.severity}: {finding.message}{waived}"
+    message = f"{finding.message.removesuffix('.')}: {finding.patients}." if finding.patients else finding.message
+    return f"{finding.code} {finding.severity}: {message}{waived}"
 
 
 def audit(
@@ -102,7 +111,7 @@ def audit(
     split:
         Folds as `Cohort.folds` gives them, or the two cohorts that `Cohort.split` gives.
     model:
-        A fitted `FusionModel`, to check that it saw no test patient.
+        A fitted model, or several by name, to check that they saw no test patient.
     waivers:
         Why a finding is accepted, by code; the report shows it beside the finding.
     index:
@@ -122,12 +131,13 @@ def audit(
     """
     given = dict(waivers or {})
     refuse_waivers(given)
-    case = Case(cohort, folds_of(cohort, split), model, index, dated)
+    models = model if isinstance(model, Mapping) else {} if model is None else {"the model": model}
+    case = Case(cohort, folds_of(cohort, split), models, index, dated)
     found = [(check, check.find(case)) for check in CHECKS]
     findings = tuple(
-        Finding(check.code, check.title, check.severity, message, given.get(check.code))
-        for check, message in found
-        if message is not None
+        Finding(check.code, check.title, check.severity, told.message, given.get(check.code), told.patients)
+        for check, said in found
+        if (told := Told(said, "") if isinstance(said, str) else said) is not None
     )
     return AuditReport(findings, tuple(check.code for check in CHECKS))
 
