@@ -154,10 +154,11 @@ def evaluate(
     id: Annotated[str, typer.Option(help="Column of patient ids, in all tables.")] = "patient_id",
     label: Annotated[str | None, typer.Option(help="Truth: column of classes.")] = None,
     time: Annotated[str | None, typer.Option(help="Truth: column of times.")] = None,
-    event: Annotated[str | None, typer.Option(help="Truth: column of events, 1 or 0.")] = None,
+    event: Annotated[str | None, typer.Option(help="Truth: column of events: 0, 1, or numbers of causes.")] = None,
     number: Annotated[str | None, typer.Option(help="Truth: column of numbers.")] = None,
     prediction: Annotated[str | None, typer.Option(help="Column of probabilities, risks or numbers.")] = None,
     classes: Annotated[str | None, typer.Option(help="Their order: no,yes. The last of two is positive.")] = None,
+    causes: Annotated[str | None, typer.Option(help="What events 1, 2, ... are: relapse,death.")] = None,
     unit: Annotated[Literal["days", "weeks", "months", "years"], typer.Option(help="Of the times.")] = "months",
     by: Annotated[list[str] | None, typer.Option(help="Truth: column of subgroups; may be given again.")] = None,
     cut: Annotated[float | None, typer.Option(help="Risk above which it is high, fixed in training.")] = None,
@@ -168,7 +169,8 @@ def evaluate(
     """Judge predictions made by any tool: joined to the truth by patient id, with intervals, as a page.
 
     Columns of predictions: probability[CLASS] of every class, or probability of the second of two; risk (higher is
-    worse) and survival[TIME], the probability to be event-free then; value, for numbers; fold, of out-of-fold ones.
+    worse) and survival[TIME], the probability to be event-free then; of competing causes risk[CAUSE] and
+    incidence[CAUSE][TIME]; value, for numbers; fold, of out-of-fold ones.
     """
     with spoken():
         from fusiondx.experiment import evaluating
@@ -180,6 +182,7 @@ def evaluate(
             event=event,
             number=number,
             classes=() if classes is None else tuple(name.strip() for name in classes.split(",")),
+            causes=() if causes is None else tuple(name.strip() for name in causes.split(",")),
             unit=unit,
             prediction=prediction,
             by=tuple(by or ()),

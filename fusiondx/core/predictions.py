@@ -159,15 +159,13 @@ class CompetingPrediction(Prediction):
 
     def of_cause(self, name: str) -> CausePrediction:
         """One cause on its own."""
-        return CausePrediction(self.ids, self.risk[:, self.causes.index(name)], self.unit)
+        at = self.causes.index(name)
+        return CausePrediction(self.ids, self.risk[:, at], self.times, self.incidence[:, at], self.unit)
 
     def cumulative_incidence(self, cause: str, times: npt.ArrayLike) -> Floats:
         """Probability to have met `cause` by each of `times`, ``(patients, len(times))``; a step function as
         `SurvivalPrediction.survival`, with the same errors."""
-        at = finite_times(times)
-        curves = self.incidence[:, self.causes.index(cause)]
-        step = np.searchsorted(self.times, at, side="right")
-        return np.asarray(np.concatenate([np.zeros((len(self), 1)), curves], axis=1)[:, step])
+        return self.of_cause(cause).cumulative_incidence(times)
 
     def to_frame(self) -> pd.DataFrame:
         lost = {f"{self.unit}_lost[{cause}]": self.risk[:, k] for k, cause in enumerate(self.causes)}
@@ -176,12 +174,23 @@ class CompetingPrediction(Prediction):
 
 @dataclass(frozen=True)
 class CausePrediction(Prediction):
-    """One of several competing causes: a score to rank patients by."""
+    """One of several competing causes: a score to rank patients by, and its incidence."""
 
     risk: Floats
-    """Time expected to be lost to the cause, in `unit`. Shape ``(patients,)``."""
+    """To rank patients by, such as the time expected to be lost to the cause, in `unit`. Shape ``(patients,)``."""
+    times: Floats
+    """Ascending, in `unit`. Shape ``(times,)``; ``(0,)`` where there is a score alone."""
+    incidence: Floats
+    """Probability that the cause comes first, and does so by each of `times`. Shape ``(patients, times)``."""
     unit: str = "months"
-    per_patient: ClassVar[tuple[str, ...]] = ("risk",)
+    per_patient: ClassVar[tuple[str, ...]] = ("risk", "incidence")
+
+    def cumulative_incidence(self, times: npt.ArrayLike) -> Floats:
+        """Probability to have met the cause by each of `times`, ``(patients, len(times))``; a step function as
+        `SurvivalPrediction.survival`, with the same errors."""
+        at = finite_times(times)
+        step = np.searchsorted(self.times, at, side="right")
+        return np.asarray(np.concatenate([np.zeros((len(self), 1)), self.incidence], axis=1)[:, step])
 
     def to_frame(self) -> pd.DataFrame:
         return pd.DataFrame({f"{self.unit}_lost": self.risk}, index=pd.Index(self.ids, name="patient_id"))

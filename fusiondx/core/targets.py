@@ -204,7 +204,8 @@ class TargetValues:
         return TargetValues(spec, {"label": self.fields["label"][:, at]}, self.fields["told"][:, at], ("no", "yes"))
 
     def of_cause(self, name: str) -> TargetValues:
-        """One of several causes on its own: whoever met another is censored then."""
+        """One of several causes on its own: event 1 where it came first, 2 where another one did."""
         assert isinstance(self.spec, CompetingRisks)
-        event = (self.fields["event"] == 1 + self.classes.index(name)).astype(np.int64)
+        met = self.fields["event"]
+        event = np.where(met == 1 + self.classes.index(name), 1, np.where(met > 0, 2, 0)).astype(np.int64)
         return TargetValues(Cause(name, self.spec.unit), {"time": self.fields["time"], "event": event}, self.known)

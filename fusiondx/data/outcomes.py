@@ -223,7 +223,7 @@ def flat(values: TargetValues) -> Array:
     if isinstance(values.spec, Labels):
         return np.where(fields["told"], fields["label"], np.nan)
     if isinstance(values.spec, Survival | CompetingRisks | Cause):
-        kind = np.int64 if isinstance(values.spec, CompetingRisks) else bool
+        kind = bool if isinstance(values.spec, Survival) else np.int64
         out = np.zeros(len(values), dtype=[("event", kind), ("time", np.float64)])
         out["event"], out["time"] = np.where(known, fields["event"], 0), np.where(known, fields["time"], np.nan)
         return out

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fusiondx.core.predictions import Prediction
+from fusiondx.core.predictions import CompetingPrediction, Prediction
 from fusiondx.core.targets import AnyTarget, Classes, CompetingRisks, Labels, Number, TargetValues
 from fusiondx.data.outcomes import read_target
 from fusiondx.data.reading import FrameSource, Source, need_columns, numbers, read_ids, refuse_duplicate_ids
@@ -34,7 +34,9 @@ def read_predictions(
     The columns that hold predictions go by the target. A diagnosis: ``probability[CLASS]`` for every class, or
     ``probability`` of the second of two; where the target names no classes they are those with a column, in that
     order. Labels: ``probability[LABEL]`` each. A prognosis: ``risk``, higher is worse, and where there are curves
-    ``survival[TIME]``, the probability to be event-free beyond that time. A number: ``value``.
+    ``survival[TIME]``, the probability to be event-free beyond that time. Of several causes, each
+    ``incidence[CAUSE][TIME]``, the probability that it comes first, and by that time, or ``risk[CAUSE]``, or both; a
+    risk that is left out is the mean incidence over the times. A number: ``value``.
 
     Raises `DataError` for patients that are there twice, predicted but unknown, or, unless they are to be left out,
     without a prediction; for columns that are missing, and for values that cannot be what they stand for.
@@ -77,7 +79,7 @@ def _read(target: AnyTarget, said: Source, ids: Array, truth: TargetValues) -> P
     if isinstance(target, Number):
         return number_part(_columns(said, ids, ["value"])[:, 0], gaps, unit=target.unit, ids=ids)[0]
     if isinstance(target, CompetingRisks):
-        raise DataError("Predictions of competing causes are not read from a table. Judge one cause as a prognosis.")
+        return _competing(target, said, ids)
     times = {column: float(match[1]) for column in said.columns if (match := _TIME.fullmatch(column))}
     ordered = sorted(times, key=lambda column: times[column])
     curves, zeros = _columns(said, ids, ordered), np.zeros(len(ids))
@@ -86,6 +88,30 @@ def _read(target: AnyTarget, said: Source, ids: Array, truth: TargetValues) -> P
     return survival_part(risk, zeros, zeros, times=at, survival=curves, unit=target.unit, ids=ids)[0]
 
 
+def _competing(target: CompetingRisks, said: Source, ids: Array) -> CompetingPrediction:
+    """Incidence and risk of every cause. Raises `DataError` where neither is there, or incidences make no sense."""
+    times = sorted({float(match[2]) for column in said.columns if (match := _INCIDENCE.fullmatch(column))})
+    at = np.array(times, dtype=np.float64)
+    each, risks = np.zeros((len(ids), len(target.causes), len(at))), np.zeros((len(ids), len(target.causes)))
+    for place, cause in enumerate(target.causes):
+        mine = {float(m[2]): c for c in said.columns if (m := _INCIDENCE.fullmatch(c)) and m[1] == cause}
+        if len(at):
+            each[:, place] = _columns(said, ids, [mine.get(time, f"incidence[{cause}][{time:g}]") for time in times])
+        given = f"risk[{cause}]" in said.columns or not len(at)
+        risks[:, place] = _columns(said, ids, [f"risk[{cause}]"])[:, 0] if given else each[:, place].mean(axis=1)
+    wrong = (each < -ROUNDING) | (each > 1 + ROUNDING) | (each.sum(axis=1, keepdims=True) > 1 + ROUNDING)
+    falling = (np.diff(each, axis=2) < -ROUNDING).any(axis=(1, 2))
+    if bad := int((wrong.any(axis=(1, 2)) | falling).sum()):
+        raise DataError(
+            f"{said.name}: incidences of {counted(bad, 'patient')} are no probabilities, fall with time, or add up to "
+            "more than 1 over causes. Give the probability that each cause comes first, and by each time."
+        )
+    return CompetingPrediction(ids, target.causes, risks, at, np.clip(each, 0.0, 1.0), target.unit)
+
+
+ROUNDING = 1e-6
+"""By how much a probability may miss [0, 1], or a curve fall."""
+_INCIDENCE = re.compile(r"incidence\[(.+)\]\[(\d+(?:\.\d*)?)\]")
 _TIME = re.compile(r"survival\[(\d+(?:\.\d*)?)\]")
 
 

@@ -89,6 +89,11 @@ METRICS: Mapping[str, Metric] = {
     "ipa": Metric("Index of prediction accuracy at the median event time", "survival", fitted=True),
     "mean_cause_c_index": Metric("Cause-specific C-index, mean over causes", "competing"),
     "cause_c_index": Metric("Cause-specific C-index", "cause"),
+    "cause_auc": Metric("Cause-specific AUC at the median event time", "cause", fitted=True),
+    "cause_brier": Metric(
+        "Cause-specific Brier score at the median event time", "cause", higher_is_better=False, fitted=True
+    ),
+    "cause_ipa": Metric("Cause-specific index of prediction accuracy then", "cause", fitted=True),
     "mse": Metric("Mean squared error", "number", higher_is_better=False),
     "mae": Metric("Mean absolute error", "number", higher_is_better=False),
     "r2": Metric("R²", "number"),
@@ -173,7 +178,7 @@ def measure(prediction: Prediction, truth: TargetValues, counts: Array | None = 
 
 def _of_cause(prediction: CausePrediction, truth: TargetValues, counts: Array | None) -> Floats:
     """Harrell's C-index of one cause, where whoever met another cause is censored then (Wolbers et al. 2009)."""
-    return discrimination.concordance(prediction.risk, truth.fields["time"], truth.fields["event"], counts)
+    return discrimination.concordance(prediction.risk, truth.fields["time"], truth.fields["event"] == 1, counts)
 
 
 def _over_labels(

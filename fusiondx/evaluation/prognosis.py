@@ -13,20 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fusiondx.core.predictions import Prediction, SurvivalPrediction
+from fusiondx.core.predictions import CausePrediction, Prediction, SurvivalPrediction
 from fusiondx.core.targets import TargetValues
 from fusiondx.errors import counted
 from fusiondx.evaluation.dynamic_auc import dynamic_auc
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.influence import Influence, Judged, estimate
 from fusiondx.evaluation.parts import Part
-from fusiondx.evaluation.survival_brier import integrated_brier, prediction_accuracy
+from fusiondx.evaluation.survival_brier import integrated_brier, prediction_accuracy, survival_brier
 from fusiondx.evaluation.uno import uno_c
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 RANKED = ("uno_c", "dynamic_auc")
 PREDICTED = ("ibs", "ipa")
+OF_CAUSE = ("cause_auc", "cause_brier", "cause_ipa")
 MOST = 100
 """Times at which curves are read for an integral."""
 
@@ -40,6 +41,38 @@ def prognosis_outcomes(parts: Sequence[Part], places: Sequence[Array]) -> dict[s
     horizon = _median_event_time(parts)
     judged = [_judge(prediction, truth, horizon) for prediction, truth in parts]
     return {metric: _over_folds([found[metric] for found in judged], places) for metric in (*RANKED, *PREDICTED)}
+
+
+def cause_outcomes(parts: Sequence[Part], places: Sequence[Array]) -> dict[str, Outcome]:
+    """Of one of several causes, at its median time: AUC, Brier score and index of prediction accuracy, where patients
+    who met another cause are among those without the event (Blanche et al. 2013; Wolbers et al. 2009).
+
+    Parts and places as in `prognosis_outcomes`. Without predicted incidence the AUC is that of the risk.
+    """
+    horizon = _median_event_time(parts)
+    judged = [_judge_cause(prediction, truth, horizon) for prediction, truth in parts]
+    return {metric: _over_folds([found[metric] for found in judged], places) for metric in OF_CAUSE}
+
+
+def _judge_cause(prediction: Prediction, truth: TargetValues, horizon: float) -> dict[str, Judged]:
+    assert isinstance(prediction, CausePrediction)
+    time, event = truth.fields["time"], truth.fields["event"].astype(np.int64)
+    events = int((event == 1).sum())
+    if not events:
+        reason = f"no events among {counted(len(time), 'patient')}" if len(time) else "no patient whose truth is known"
+        return {name: Undefined(name, reason, len(time), 0) for name in OF_CAUSE}
+    curves = len(prediction.times) > 0
+    by = np.clip(prediction.cumulative_incidence([horizon])[:, 0], 0.0, 1.0) if curves else prediction.risk
+    auc = dynamic_auc(by, time, event, horizon)
+    if not curves:
+        lacking = [Undefined(name, "no incidence was predicted", len(time), events) for name in OF_CAUSE[1:]]
+        return dict(zip(OF_CAUSE, (_called("cause_auc", auc), *lacking), strict=True))
+    scores = survival_brier(by, time, event, horizon), prediction_accuracy(by, time, event, horizon)
+    return {name: _called(name, found) for name, found in zip(OF_CAUSE, (auc, *scores), strict=True)}
+
+
+def _called(metric: str, found: Judged) -> Judged:
+    return replace(found, metric=metric)
 
 
 def _median_event_time(parts: Sequence[Part]) -> float:

@@ -25,7 +25,7 @@ from fusiondx.evaluation import formulas
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.metrics import METRICS, measure, metrics_for
 from fusiondx.evaluation.parts import Part as Part
-from fusiondx.evaluation.prognosis import prognosis_outcomes
+from fusiondx.evaluation.prognosis import cause_outcomes, prognosis_outcomes
 from fusiondx.evaluation.ratio import mean_of_defined
 
 Array = npt.NDArray[Any]
@@ -180,6 +180,9 @@ class _Trial:
         if self.kind is SurvivalPrediction:
             known = [(said.take(row), truth[row]) for (said, truth), row in zip(parts, self.rows, strict=True)]
             return prognosis_outcomes(known, self.places)
+        if self.kind is CausePrediction:
+            known = [(said.take(row), truth[row]) for (said, truth), row in zip(parts, self.rows, strict=True)]
+            return cause_outcomes(known, self.places)
         if len(parts) == 1:
             (prediction, truth), (row,) = parts[0], self.rows
             return formulas.by_formula(prediction.take(row), truth[row])
@@ -267,8 +270,10 @@ def _method(defined: npt.NDArray[np.bool_], usable: int, replicates: int) -> str
 
 
 def _happened(prediction: Prediction, truth: TargetValues) -> Array | None:
-    if isinstance(prediction, SurvivalPrediction | CompetingPrediction | CausePrediction):
+    if isinstance(prediction, SurvivalPrediction | CompetingPrediction):
         return truth.fields["event"].astype(bool)
+    if isinstance(prediction, CausePrediction):
+        return np.asarray(truth.fields["event"] == 1)
     if isinstance(prediction, ClassPrediction) and len(prediction.classes) == 2:
         return np.asarray(truth.fields["label"] == 1)
     return None

@@ -272,7 +272,7 @@ class TestCompeting:
         (found,) = score([(self.prediction, COMPETING)], replicates=2)
         assert found.metric == "mean_cause_c_index"
         assert found.value == pytest.approx(np.mean(each))  # type: ignore[union-attr]
-        (one,) = score([(self.prediction.of_cause("death"), COMPETING.of_cause("death"))], replicates=2)
+        one, *_ = score([(self.prediction.of_cause("death"), COMPETING.of_cause("death"))], replicates=2)
         assert one.value == pytest.approx(each[1])  # type: ignore[union-attr]
 
     def test_incidences_from_hazards_and_survival_make_1(self) -> None:
