@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fusiondx.auditing import Audit as Audit
     from fusiondx.auditing import AuditReport as AuditReport
     from fusiondx.auditing import audit as audit
     from fusiondx.coalitions import Coalitions as Coalitions
@@ -90,7 +91,7 @@ if TYPE_CHECKING:
     from fusiondx.validation import nested_cross_validate as nested_cross_validate
 
 _HOMES = {
-    "fusiondx.auditing": ("AuditReport", "audit"),
+    "fusiondx.auditing": ("Audit", "AuditReport", "audit"),
     "fusiondx.modality_use": ("ModalityAudit", "modality_audit"),
     "fusiondx.coalitions": ("Coalitions",),
     "fusiondx.core.targets": ("Classes", "CompetingRisks", "Labels", "Number", "Survival"),

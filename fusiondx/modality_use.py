@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,13 +12,13 @@ import pandas as pd
 from sklearn.base import clone
 
 from fusiondx.coalitions import Coalitions, Predictor, shapley_weights
-from fusiondx.core.predictions import Prediction
-from fusiondx.core.targets import TargetValues
+from fusiondx.core.predictions import Prediction, SurvivalPrediction
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.substitution import mean_filled, shuffled
 from fusiondx.errors import ConfigError
 from fusiondx.evaluation.estimate import Estimate, Outcome
 from fusiondx.evaluation.metrics import METRICS, primary_metric
+from fusiondx.evaluation.parts import Part
 from fusiondx.evaluation.score import contrasts
 
 How = Literal["permuted", "dropped", "mean-filled", "Shapley value"]
@@ -146,11 +146,71 @@ def modality_audit(
     """
     if permutations < 1:
         raise ConfigError(f"permutations={permutations}. Give at least 1.")
-    asked = [name for name, modality in cohort.modalities.items() if modality.present.any()]
-    judged = Judge(cohort, permutations, replicates, seed)
-    worth, changes = judged.of(model, asked, HOW)
-    found = tuple(judged.controls(model, asked)) if controls else ()
+    names = [name for name, modality in cohort.modalities.items() if modality.present.any()]
+    judge = Judge(cohort, permutations, replicates, seed)
+    worth, changes = judge.of(model, names, HOW)
+    found = tuple(judge.controls(model, names)) if controls else ()
     return ModalityAudit(worth, changes, found)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a model says of held-out patients as they are, and with each modality made to tell nothing."""
+
+    rows: tuple[tuple[str, How], ...]
+    """Modality and change."""
+    weights: npt.NDArray[np.float64]
+    """How the metrics of all that is said add up to the metric itself, in row 0, and to what it loses by each change.
+    Shape ``(1 + rows, said)``."""
+    parts: Mapping[str, tuple[Part, ...]]
+    """By target, everything said beside the truth."""
+
+
+def ask(
+    model: Predictor, cohort: Cohort, names: Sequence[str], how: Sequence[How], permutations: int, seed: int
+) -> Asked:
+    """Ask about every patient from each subset of modalities, and with each of `names` changed in the ways `how`."""
+    coalitions = Coalitions.of(model, cohort)
+    again = {name: substituted(model, cohort, name, how, permutations, seed) for name in names}
+    rows = tuple((name, kind) for name in names for kind in how)
+    parts, weights = {}, np.empty((0, 0))
+    for target in (t for t in coalitions.predictions if t in cohort.targets):
+        every = [coalitions.said(target, c) for c in range(1 << len(coalitions.modalities))]
+        rivals, weights = lined_up(coalitions, every, target, rows, again)
+        parts[target] = tuple((ranked(said.of(cohort.ids)), cohort.targets[target]) for said in rivals)
+    return Asked(rows, weights, parts)
+
+
+def substituted(
+    model: Predictor, cohort: Cohort, name: str, how: Sequence[How], permutations: int, seed: int
+) -> dict[How, list[dict[str, Prediction]]]:
+    """What the model says with one modality permuted, several times, and mean-filled."""
+    seeds = np.random.SeedSequence(seed).generate_state(permutations)
+    cohorts: dict[How, list[Cohort]] = {"permuted": [shuffled(cohort, name, int(seed)) for seed in seeds]}
+    if "mean-filled" in how:
+        cohorts["mean-filled"] = [mean_filled(cohort, name)]
+    return {kind: [dict(model.predict(changed)) for changed in some] for kind, some in cohorts.items()}
+
+
+def ranked(said: Prediction) -> Prediction:
+    """Without survival curves, which would be most of it and which no primary metric needs."""
+    if not isinstance(said, SurvivalPrediction):
+        return said
+    return replace(said, times=np.empty(0), curves=np.empty((len(said), 0)))
+
+
+def weighed(folds: Sequence[Asked], replicates: int, seed: int) -> ModalityAudit:
+    """The verdict over one or several held-out sets that were asked about in the same way."""
+    worth, changes = {}, []
+    for target in folds[0].parts:
+        rivals = [[fold.parts[target][place] for fold in folds] for place in range(len(folds[0].parts[target]))]
+        metric = primary_metric(rivals[0][0][1])
+        # of all rows but the first, higher means more important
+        sign = np.where(np.arange(len(folds[0].weights)) > 0, 1 if METRICS[metric].higher_is_better else -1, 1)
+        weights = folds[0].weights * sign[:, None]
+        worth[target], *found = contrasts(rivals, weights, metric, replicates=replicates, seed=seed)
+        changes += [Change(target, *row, outcome) for row, outcome in zip(folds[0].rows, found, strict=True)]
+    return ModalityAudit(worth, tuple(changes))
 
 
 @dataclass(frozen=True)
@@ -163,39 +223,14 @@ class Judge:
     seed: int
 
     def of(
-        self, model: Predictor, asked: Sequence[str], how: Sequence[How]
+        self, model: Predictor, names: Sequence[str], how: Sequence[How]
     ) -> tuple[dict[str, Outcome], tuple[Change, ...]]:
         """The metric of every target, and what becomes of it when each of some modalities is changed."""
-        coalitions = Coalitions.of(model, self.cohort)
-        again = {name: self.substituted(model, name, how) for name in asked}
-        worth, changes = {}, []
-        for target in (t for t in coalitions.predictions if t in self.cohort.targets):
-            said = [coalitions.said(target, c) for c in range(1 << len(coalitions.modalities))]
-            rows = [(name, kind) for name in asked for kind in how]
-            rivals, weights = lined_up(coalitions, said, target, rows, again)
-            first, *found = self.contrasted(rivals, weights, self.cohort.targets[target])
-            worth[target] = first
-            changes += [Change(target, *row, outcome) for row, outcome in zip(rows, found, strict=True)]
-        return worth, tuple(changes)
+        asked = ask(model, self.cohort, names, how, self.permutations, self.seed)
+        found = weighed([asked], self.replicates, self.seed)
+        return found.worth, found.changes
 
-    def substituted(self, model: Predictor, name: str, how: Sequence[How]) -> dict[How, list[dict[str, Prediction]]]:
-        """What the model says with one modality permuted, several times, and mean-filled."""
-        seeds = np.random.SeedSequence(self.seed).generate_state(self.permutations)
-        cohorts: dict[How, list[Cohort]] = {"permuted": [shuffled(self.cohort, name, int(seed)) for seed in seeds]}
-        if "mean-filled" in how:
-            cohorts["mean-filled"] = [mean_filled(self.cohort, name)]
-        return {kind: [dict(model.predict(cohort)) for cohort in some] for kind, some in cohorts.items()}
-
-    def contrasted(
-        self, rivals: Sequence[Prediction], weights: npt.NDArray[Any], truth: TargetValues
-    ) -> tuple[Outcome, ...]:
-        """Weighted sums of the rivals' metrics; all but the first such that higher means more important."""
-        metric = primary_metric(truth)
-        sign = np.where(np.arange(len(weights)) > 0, 1 if METRICS[metric].higher_is_better else -1, 1)
-        parts = [[(said.of(self.cohort.ids), truth)] for said in rivals]
-        return contrasts(parts, weights * sign[:, None], metric, replicates=self.replicates, seed=self.seed)
-
-    def controls(self, model: Any, asked: Sequence[str]) -> Iterator[Control]:
+    def controls(self, model: Any, names: Sequence[str]) -> Iterator[Control]:
         """Train anew where there is nothing to find."""
         train = getattr(model, "cohort_", None)
         if train is None:
@@ -208,7 +243,7 @@ class Judge:
             replace(train, targets={name: values[order] for name, values in train.targets.items()})
         )
         yield from (Control(target, SHUFFLED, worth, None) for target, worth in self.of(blind, [], ())[0].items())
-        for name in (n for n in asked if n in train.modalities):
+        for name in (n for n in names if n in train.modalities):
             noisy = replace(self, cohort=shuffled(self.cohort, name, self.seed))
             worth, changes = noisy.of(
                 clone(model).fit(shuffled(train, name, self.seed + 1)), [name], ("permuted", "dropped")

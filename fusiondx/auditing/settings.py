@@ -18,7 +18,12 @@ Index = npt.NDArray[np.integer[Any]]
 
 @spec
 class Audit(Spec):
-    """Waivers, index time and dates of inputs; see `audit`."""
+    """Waivers, index time and dates of inputs; see `audit`.
+
+    >>> told = fdx.Audit(waivers={"FDX005": "two sites are all there are"}).of(cohort, cohort.folds(2, group=None), {})
+    >>> told.frame()["code"].tolist()[:2]
+    ['FDX001', 'FDX002']
+    """
 
     waivers: Mapping[str, str] = Field(default_factory=dict)
     index: str | None = None

@@ -21,6 +21,7 @@ from fusiondx.experiment.manifest import Clock, seeds
 from fusiondx.experiment.standings import standings
 from fusiondx.fusion import AnyFusion
 from fusiondx.reporting.report import Report
+from fusiondx.validation.audited import audited
 from fusiondx.validation.contender import Contender
 from fusiondx.validation.judging import Track, note_read
 from fusiondx.validation.judging import run as fit_and_judge
@@ -186,7 +187,8 @@ def judged(entrants: Sequence[Entrant], progress: Tell | None, track: Track | No
     pairs = [(model, other) for model in models for other in versus if other is not model]
     title = first.experiment.title if not several else f"Comparison of {listed([e.name for e in entrants], show=9)}"
     held_out = f"{len(first.parts)} folds" if len(first.parts) > 1 else "held-out patients"
-    return reported(everyone, first.cohort, notes, settings.replicates, settings.seed, title, held_out, pairs=pairs)
+    made = reported(everyone, first.cohort, notes, settings.replicates, settings.seed, title, held_out, pairs=pairs)
+    return audited(made, first.cohort, first.experiment.parts(first.cohort), {}, settings.leaks)
 
 
 def leave(stage: Path, entrants: Sequence[Entrant], report: Report, clock: Clock, first_folds: bool) -> None:

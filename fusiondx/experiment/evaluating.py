@@ -15,14 +15,16 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from fusiondx.core.targets import AnyTarget, Classes, Number, Survival, Unit
+from fusiondx.core.predictions import CompetingPrediction
+from fusiondx.core.targets import AnyTarget, Classes, CompetingRisks, Number, Survival, Unit
 from fusiondx.data.outcomes import columns_of
 from fusiondx.data.predicted import read_predictions
-from fusiondx.data.reading import FileSource, FrameSource, gaps, need_columns, read_ids, text
+from fusiondx.data.reading import FileSource, FrameSource, gaps, need_columns, number, read_ids, text
 from fusiondx.errors import ConfigError, counted, listed
 from fusiondx.evaluation.estimate import Estimate
 from fusiondx.evaluation.score import difference, score
-from fusiondx.experiment import folder, tables
+from fusiondx.experiment import folder
+from fusiondx.experiment.verdicts import write_report
 from fusiondx.reporting.failures import failure_frame
 from fusiondx.reporting.multiplicity import adjusted
 from fusiondx.reporting.report import DIFFERENCES, Part, Report, Result
@@ -30,6 +32,9 @@ from fusiondx.reporting.subgroups import subgroup_frame
 
 FOLD = "fold"
 """A column of this name in a table of predictions says in which fold a patient was held out."""
+
+MOST = 9
+"""Highest number in a column of events that is taken for that of a cause."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Asked:
     number: str | None = None
     classes: tuple[str, ...] = ()
     """Order of the classes; the last of two is the positive one."""
+    causes: tuple[str, ...] = ()
+    """What the events 1, 2 and so on are, where several compete; left out, they are called by their numbers."""
     unit: Unit = "months"
     prediction: str | None = None
     """Column of a foreign table that holds the probability of the positive class, the risk or the number."""
@@ -58,22 +65,33 @@ class Asked:
     replicates: int = 1000
     seed: int = 0
 
-    def targets(self, columns: Sequence[str], name: str) -> dict[str, AnyTarget]:
+    def targets(self, truth: FileSource) -> dict[str, AnyTarget]:
         """What the truth holds, by the name it gets in the report. Raises `ConfigError` where that is nothing."""
         found: dict[str, AnyTarget] = {}
+        columns = truth.columns
         if self.label or "label" in columns:
             label = self.label or "label"
             found[label] = Classes(label, self.classes or None)
         if self.time or self.event or {"time", "event"} <= set(columns):
-            found["survival"] = Survival(self.time or "time", self.event or "event", self.unit)
+            found["survival"] = self.prognosis(truth)
         if self.number or "number" in columns:
             found[self.number or "number"] = Number(self.number or "number")
         if not found:
             raise ConfigError(
                 "Say which columns hold the truth: --label, --time with --event, or --number. "
-                f"{name} has: {listed(columns, show=20)}."
+                f"{truth.name} has: {listed(columns, show=20)}."
             )
         return found
+
+    def prognosis(self, truth: FileSource) -> Survival | CompetingRisks:
+        """One event, or several that compete, by the numbers in the column of events."""
+        time, event = self.time or "time", self.event or "event"
+        need_columns(truth, [event])
+        met = number(truth.frame([event])[event])
+        last = int(met[np.isfinite(met)].max(initial=0.0))
+        if not self.causes and not 2 <= last <= MOST:
+            return Survival(time, event, self.unit)
+        return CompetingRisks(time, event, self.causes or tuple(str(k + 1) for k in range(last)), self.unit)
 
 
 def evaluate(
@@ -90,7 +108,7 @@ def evaluate(
     `fusiondx.data.predicted.read_predictions`. Raises `DataError` and `ConfigError` for what cannot be judged.
     """
     known = FileSource.open(truth.parent, truth.name)
-    targets = asked.targets(known.columns, truth.name)
+    targets = asked.targets(known)
     wanted = [asked.id, *(column for target in targets.values() for column in columns_of(target)), *asked.by]
     need_columns(known, wanted)
     answers, notes = known.frame(wanted), []
@@ -130,6 +148,8 @@ def foreign(source: FileSource, asked: Asked, targets: Sequence[AnyTarget]) -> p
     if asked.prediction:
         if len(targets) > 1:
             raise ConfigError("--prediction names one column, but several things were predicted. Judge one at a time.")
+        if targets[0].kind not in _OURS:
+            raise ConfigError("--prediction names one column, but several causes compete. Name columns risk[CAUSE].")
         frame = frame.rename(columns={asked.prediction: _OURS[targets[0].kind]})
     curves = [column for column in frame.columns if column.startswith("survival[")]
     if curves and "risk" not in frame:
@@ -165,8 +185,20 @@ def judged(
             for some in sets
         )
         cuts = (asked.cut,) * len(parts) if spec.kind == "survival" else ()
-        estimates = score(parts, replicates=asked.replicates, seed=asked.seed)
-        yield Result(name, role, target, parts, estimates, cuts=cuts)
+        for called, mine in {target: parts, **by_cause(target, parts)}.items():
+            yield Result(name, role, called, mine, score(mine, replicates=asked.replicates, seed=asked.seed), cuts=cuts)
+
+
+def by_cause(target: str, parts: Sequence[Part]) -> dict[str, tuple[Part, ...]]:
+    """Of several causes, each on its own; of anything else, nothing."""
+    said = parts[0][0]
+    if not isinstance(said, CompetingPrediction):
+        return {}
+    pairs = [(said, truth) for said, truth in parts if isinstance(said, CompetingPrediction)]
+    return {
+        f"{target}: {cause}": tuple((said.of_cause(cause), truth.of_cause(cause)) for said, truth in pairs)
+        for cause in said.causes
+    }
 
 
 def gaps_between(results: Sequence[Result], asked: Asked) -> Iterator[tuple[Any, ...]]:
@@ -219,10 +251,7 @@ def manifest(files: Sequence[Path], asked: Asked) -> dict[str, str]:
 
 
 def write(report: Report, stage: Path) -> None:
-    """Write the report as a table, as JSON and as a page, in a folder that `fusiondx report` can draw again."""
-    tables.write_csv(report.frame(), stage / folder.METRICS)
-    report.to_json(stage / folder.REPORT)
-    report.to_html(stage / folder.PAGE)
-    tables.write_csv(report.checklists(), stage / folder.CHECKLISTS)
+    """Write the report in a folder that `fusiondx report` can draw again."""
+    write_report(report, stage)
     kept = {"format": folder.FORMAT, "title": report.title, "models": {}, **report.manifest}
     (stage / folder.MANIFEST).write_text(json.dumps(kept, indent=1), encoding="utf-8")

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, TypeAdapter, 
 from pydantic_core import CoreSchema
 
 from fusiondx import choices
+from fusiondx.auditing.settings import Audit
 from fusiondx.core.settings import parse
 from fusiondx.core.spec import Spec, spec
 from fusiondx.data import folds as drawn
@@ -179,11 +180,27 @@ class Model(Spec):
 
 @spec
 class Evaluation(Spec):
-    """How results are judged: beside baselines or not, and with how many bootstrap replicates."""
+    """How results are judged: beside baselines or not, and with how many bootstrap replicates.
+
+    With `audit`, cohort and split are checked for leaks; `waivers` say by code why a finding is accepted, `index` and
+    `dated` which columns hold the index time and the dates of inputs (see `fusiondx.auditing.audit`). With
+    `modality_audit`, each modality is permuted that many times and dropped, to see which the models use; 0 leaves it
+    out.
+    """
 
     baselines: bool = True
     replicates: int = Field(default=1000, ge=1)
     seed: int = Field(default=0, ge=0)
+    audit: bool = True
+    waivers: Mapping[str, str] = Field(default_factory=dict)
+    index: Annotated[str | None, Omissible()] = None
+    dated: Mapping[str, str] = Field(default_factory=dict)
+    modality_audit: int = Field(default=0, ge=0)
+
+    @property
+    def leaks(self) -> Audit | None:
+        """How to look for leaks; None where nobody is to."""
+        return Audit(waivers=self.waivers, index=self.index, dated=self.dated) if self.audit else None
 
 
 @spec

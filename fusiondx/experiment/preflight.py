@@ -6,7 +6,10 @@ from pathlib import Path
 
 from fusiondx import choices
 from fusiondx.admission import check_learnable, check_reads, reading, refuse_unknown
+from fusiondx.auditing.report import refuse_waivers
+from fusiondx.auditing.settings import Audit
 from fusiondx.data.cohort import Cohort
+from fusiondx.data.reading import need_columns
 from fusiondx.encoders import Backbone
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.experiment.file import Experiment, Model, at
@@ -29,9 +32,17 @@ def check(experiment: Experiment, cohort: Cohort) -> None:
         refuse_unknown("sweep.target", {target: None} if target else {}, "target", list(cohort.targets))
         for point in experiment.sweep.samples():
             check_model(at(experiment.settings[""], point), cohort, "sweep.over: model")
+    check_audit(experiment.evaluation.leaks, cohort)
     for train in training_parts(experiment, cohort):
         check_learnable(train)
     check_images(cohort)
+
+
+def check_audit(settings: Audit | None, cohort: Cohort) -> None:
+    """Raise `ConfigError` for a waiver without a check or a reason, `DataError` for a date that is not there."""
+    if settings is not None:
+        refuse_waivers(settings.waivers)
+        need_columns(cohort.table, [*([settings.index] if settings.index else []), *settings.dated.values()])
 
 
 def check_images(cohort: Cohort) -> None:

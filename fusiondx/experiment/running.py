@@ -16,6 +16,7 @@ from fusiondx.experiment.file import Experiment, flat, plain, read_experiment, w
 from fusiondx.experiment.manifest import Clock
 from fusiondx.experiment.tracking import Fit, JsonLines, Tracker, epochs_of
 from fusiondx.experiment.tuning import Tuned
+from fusiondx.experiment.verdicts import write_report
 from fusiondx.parallel import each
 from fusiondx.reporting.report import Report
 from fusiondx.validation import cross_validate, named, train_test
@@ -116,6 +117,8 @@ def judged(
         "progress": progress,
         "jobs": experiment.jobs,
         "track": track,
+        "audit": experiment.evaluation.leaks,
+        "permutations": experiment.evaluation.modality_audit,
     }
     if experiment.split is not None:
         return train_test(models_of(experiment), *experiment.split.of(cohort), **judge)
@@ -162,12 +165,10 @@ def write(report: Report, stage: Path) -> None:
     found = {f"{result.model} {result.target}": result for result in report.results}
     for name, file in folder.file_names(found).items():
         tables.write_csv(tables.predictions(found[name].parts), stage / folder.PREDICTIONS / f"{file}.csv")
-    tables.write_csv(report.frame(), stage / folder.METRICS)
     tables.write_csv(tables.by_model(report.history), stage / folder.HISTORY)
     if report.trials:
         tables.write_csv(tables.by_model(report.trials), stage / folder.TRIALS)
-    report.to_json(stage / folder.REPORT)
-    report.to_html(stage / folder.PAGE)
+    write_report(report, stage)
 
 
 def summary(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from fusiondx.core.predictions import ClassPrediction, NumberPrediction, SurvivalPrediction
+from fusiondx.core.predictions import CausePrediction, ClassPrediction, NumberPrediction, SurvivalPrediction
 from fusiondx.evaluation.metrics import METRICS
 from fusiondx.reporting import core_set, figures, panels
 from fusiondx.reporting.grids import chance, exact, listing, method, shown
@@ -19,7 +19,7 @@ SHOWN_FALSE_POSITIVES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 def answers(report: Report, target: str) -> Iterator[Section]:
-    """The section that shows what was predicted for a target; none where nothing was."""
+    """The section that shows the core set of a target; none where nothing was predicted."""
     seen = [result for result in report.about(target) if any(len(said) for said, _ in result.known)]
     leader = lead(report, target)
     if leader is None or not any(leader is result for result in seen):
@@ -29,12 +29,26 @@ def answers(report: Report, target: str) -> Iterator[Section]:
         drawings = (*_roc(seen, target), *core_set.diagnosis(leader), _confusion(leader))
         heading, shows = f"{plain(target)}: diagnosis", _core_shown(drawings)
         yield Section(heading, tables=(_core(leader),), drawings=drawings, shows=shows)
-    elif isinstance(said, SurvivalPrediction):
-        yield _prognosis(leader, said.unit)
+    elif isinstance(said, SurvivalPrediction | CausePrediction):
+        drawings = tuple(core_set.prognosis(leader, said.unit))
+        yield Section(f"{plain(target)}: prognosis", (), (_core(leader),), drawings, shows=_core_shown(drawings))
     elif isinstance(said, NumberPrediction):
         yield Section(
             f"{plain(target)}: predicted and true", tables=(_core(leader),), drawings=(_scatter(leader, said.unit),)
         )
+
+
+def over_time(report: Report, target: str) -> Iterator[Section]:
+    """The section that follows a prognosis over time; none for other targets."""
+    leader = lead(report, target)
+    said = None if leader is None or not leader.parts else leader.parts[0][0]
+    if leader is None or not any(len(part) for part, _ in leader.known):
+        return
+    if isinstance(said, SurvivalPrediction):
+        yield _followed(leader, said.unit)
+    elif isinstance(said, CausePrediction):
+        drawings = (*core_set.incidence(leader, said.unit), *core_set.over_time(leader, said.unit))
+        yield Section(f"{plain(target)}: over time", drawings=drawings, shows=("prognosis",))
 
 
 def _core(result: Result) -> Table:
@@ -88,12 +102,12 @@ def _confusion(result: Result) -> Drawing:
     )
 
 
-def _prognosis(result: Result, unit: str) -> Section:
-    heading = f"{plain(result.target)}: prognosis"
+def _followed(result: Result, unit: str) -> Section:
+    heading, drawings = f"{plain(result.target)}: over time", tuple(core_set.over_time(result, unit))
     panel = panels.survival(result)
     if panel is None:
         why = "No risk groups: no cut point from training patients was recorded."
-        return Section(heading, text=(why,), tables=(_core(result),), drawings=tuple(core_set.prognosis(result, unit)))
+        return Section(heading, text=(why,), drawings=drawings)
     note = "" if panel.test is None else f"log-rank {chance(panel.test.p)}"
     sizes = "; ".join(f"{name}: {g.patients:,} patients, {g.events:,} events" for name, g in panel.groups.items())
     caption = f"{plain(result.model)}: Kaplan-Meier with 95 % bands. Cut points come from training patients. " + (
@@ -107,8 +121,7 @@ def _prognosis(result: Result, unit: str) -> Section:
     )
     svg = figures.survival(panel, unit, note, f"Kaplan-Meier curves by risk group. {sizes}. {note}".strip())
     drawing = Drawing("Kaplan-Meier by risk group", svg, caption.strip(), Table("Patients at risk", columns, rows))
-    drawings = (drawing, *core_set.prognosis(result, unit))
-    return Section(heading, tables=(_core(result),), drawings=drawings, shows=("prognosis", *_core_shown(drawings)))
+    return Section(heading, drawings=(drawing, *drawings), shows=("prognosis",))
 
 
 def _scatter(result: Result, unit: str) -> Drawing:

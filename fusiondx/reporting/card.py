@@ -15,7 +15,7 @@ UNSAID = "Not stated. To be filled in before anyone relies on it."
 
 def card(report: Report) -> Section:
     """The card of the models that lead a report."""
-    return Section("Model card", facts=tuple(_facts(report)))
+    return Section("Model card", facts=tuple(_facts(report)), anchor="card")
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
@@ -31,6 +31,13 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         yield f"Performance: {plain(target)}", sentences(report, target)
     yield "Subgroups", "judged, see the table" if len(report.subgroups) else "not judged"
     yield "Missing modalities", "judged, see the table" if len(report.degradation) else "not judged"
-    audited = f"audited, {counted(len(report.audit), 'finding')}"
-    yield "Leaks", audited if len(report.audit.columns) else "not audited"
+    yield "Modalities used", "judged, see the table" if len(report.modality_use) else "not judged"
+    yield "Leaks", _leaks(report)
     yield "Caveats", " ".join(plain(note) for note in report.notes) or "None recorded."
+
+
+def _leaks(report: Report) -> str:
+    if not len(report.audit.columns):
+        return "not audited"
+    found = report.audit.dropna(subset="message")
+    return f"audited, {counted(len(found), 'finding')}, {int(found['waiver'].notna().sum())} waived"

@@ -15,14 +15,15 @@ import pandas as pd
 
 from fusiondx.reporting.html import Link, Section, Table
 
-COLUMNS = ("checklist", "number", "item", "status", "evidence")
+COLUMNS = ("checklist", "number", "item", "status", "evidence", "anchor")
 TO_DO = "to be filled in"
 
 
 def checklist_frame(evidence: Mapping[str, Section]) -> pd.DataFrame:
     """All items; columns: `COLUMNS`. `evidence` are the sections of a page by what they show.
 
-    ``status`` is "shown" with the section's title as ``evidence``, or "to be filled in".
+    ``status`` is "shown" with the section's title as ``evidence`` and its place in the page as ``anchor``, or "to be
+    filled in".
     """
     rows = [
         (item["checklist"], item["number"], item["item"], *_status(evidence.get(item["evidence"]))) for item in _items()
@@ -32,14 +33,13 @@ def checklist_frame(evidence: Mapping[str, Section]) -> pd.DataFrame:
 
 def checklist_tables(evidence: Mapping[str, Section]) -> tuple[Table, ...]:
     """One table per checklist, each ticked item linked to its evidence."""
-    anchors = {section.title: section.anchor for section in evidence.values()}
     return tuple(
         Table(
             f"{name}: {(items['status'] == 'shown').sum()} of {len(items)} items shown in this page",
             ("Item", "What it asks for", "Evidence"),
             tuple(
-                (number, item, Link(f"\u2713 {found}", anchors[found]) if found else TO_DO)
-                for number, item, found in items[["number", "item", "evidence"]].astype(str).to_numpy().tolist()
+                (number, item, Link(f"\u2713 {found}", anchor.removeprefix("#")) if anchor else TO_DO)
+                for number, item, found, anchor in items[["number", "item", "evidence", "anchor"]].to_numpy().tolist()
             ),
             words=(0, 1, 2),
         )
@@ -47,8 +47,8 @@ def checklist_tables(evidence: Mapping[str, Section]) -> tuple[Table, ...]:
     )
 
 
-def _status(section: Section | None) -> tuple[str, str]:
-    return (TO_DO, "") if section is None else ("shown", section.title)
+def _status(section: Section | None) -> tuple[str, str, str]:
+    return (TO_DO, "", "") if section is None else ("shown", section.title, f"#{section.anchor}")
 
 
 def _items() -> list[dict[str, str]]:

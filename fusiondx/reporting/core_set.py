@@ -1,7 +1,7 @@
 """The core set: what a reader must see of a prediction before believing it, as figures with their numbers.
 
 Of a diagnosis of two classes: calibration, decision curve and distribution of probabilities (Van Calster et al. 2025).
-Of a prognosis: accuracy over time, calibration and decision curve at a horizon.
+Of a prognosis: the same at a horizon; then accuracy over time and calibration of whole curves.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from fusiondx.core.predictions import ClassPrediction
+from fusiondx.core.predictions import ClassPrediction, SurvivalPrediction
+from fusiondx.errors import counted
 from fusiondx.reporting import figures, panels
 from fusiondx.reporting.displays import (
+    ACalibrationDisplay,
     CalibrationDisplay,
+    DCalibrationDisplay,
     DecisionCurveDisplay,
     DistributionDisplay,
+    IncidenceDisplay,
     OverTimeDisplay,
     SurvivalCalibrationDisplay,
 )
@@ -52,7 +56,16 @@ def diagnosis(result: Result) -> Iterator[Drawing]:
 
 
 def prognosis(result: Result, unit: str) -> Iterator[Drawing]:
-    """Accuracy over time, calibration and decision curve at the median event time; nothing without events."""
+    """Calibration, decision curve and distribution at the median event time; nothing without events or curves."""
+    _, main = panels.horizons(result)
+    if main is not None:
+        _, chance, time, event = panels.prognosis(result, [main])
+        if chance.shape[1]:
+            yield from _at_horizon(result, chance[:, 0], time, event, main, unit)
+
+
+def over_time(result: Result, unit: str) -> Iterator[Drawing]:
+    """Accuracy over time and calibration of whole curves; nothing without events."""
     at, main = panels.horizons(result)
     if main is None:
         return
@@ -65,8 +78,42 @@ def prognosis(result: Result, unit: str) -> Iterator[Drawing]:
         if len(shown.table):
             text = f"{who}: {TITLES[metric]} of the event by each time, with 95\u00a0% intervals; {_USELESS[metric]}."
             yield _drawing(f"{TITLES[metric]} over time", shown, text)
-    if curves:
-        yield from _at_horizon(result, chance[:, list(at).index(main)], time, event, main, unit)
+    if curves and isinstance(result.parts[0][0], SurvivalPrediction):
+        yield from _whole_curves(result)
+
+
+def incidence(result: Result, unit: str) -> Iterator[Drawing]:
+    """What was observed of one of several causes, beside the mean of what was predicted; nothing without events."""
+    at, main = panels.horizons(result)
+    if main is None:
+        return
+    _, chance, time, event = panels.prognosis(result, at)
+    shown = IncidenceDisplay.from_predictions(chance, at if chance.shape[1] else (), time, event, unit=unit)
+    mean = "; points: the mean of the predictions" if chance.shape[1] else ""
+    text = (
+        f"{plain(result.model)}: share of patients in whom this event came first. Line: observed (Aalen-Johansen), "
+        f"with its 95\u00a0% band{mean}."
+    )
+    yield _drawing("Cumulative incidence", shown, text)
+
+
+def _whole_curves(result: Result) -> Iterator[Drawing]:
+    at, who = panels.event_times(result), plain(result.model)
+    _, chance, time, event = panels.prognosis(result, at)
+    tested = ACalibrationDisplay.from_predictions(1 - chance, at, time, event, name=result.model)
+    if len(tested.table):
+        text = (
+            f"{who}: events in bins that should each hold as many as the line. {tested.verdict}. A small p says that "
+            "the curves are not calibrated; a large one does not say that they are."
+        )
+        yield _drawing("A-calibration", tested, text)
+    spread = DCalibrationDisplay.from_predictions(1 - chance, at, time, event, name=result.model)
+    if len(spread.table):
+        text = (
+            f"{who}: where patients are on their own predicted curves in the end; a tenth in each part if calibrated. "
+            "Censored patients are shared out, which hides much: no test is made of it."
+        ) + ("" if len(tested.table) else f" {tested.verdict}.")
+        yield _drawing("D-calibration", spread, text)
 
 
 def _at_horizon(
@@ -75,10 +122,15 @@ def _at_horizon(
     when, who = f"{number(main)} {plain(unit)}, the median event time", plain(result.model)
     calibrated = SurvivalCalibrationDisplay.from_predictions(chance, time, event, main, name=result.model)
     text = f"{who}: observed share with the event by {when}, against the predicted probability. {calibrated.said()}."
-    yield _drawing("Calibration at a horizon", calibrated, f"{text} {_CURVE} fifths.")
+    points = f"{_CURVE} fifths." if (calibrated.table["what"] == "curve").any() else "Points: patients in fifths."
+    yield _drawing("Calibration at a horizon", calibrated, f"{text} {points}")
     worth = DecisionCurveDisplay.from_survival(chance, time, event, main, name=result.model)
     if len(worth.table):
         yield _drawing("Decision curve at a horizon", worth, f"{who}: net benefit by {when}. {BENEFIT}")
+    spread = DistributionDisplay.from_survival(chance, time, event, main, name=result.model)
+    left = f" {counted(spread.left_out, 'patient')} last seen before then are left out." if spread.left_out else ""
+    text = f"{who}: probability of the event by {when}, of those who had it and those who had not.{left}"
+    yield _drawing("Predicted probabilities at a horizon", spread, text)
 
 
 _USELESS = {

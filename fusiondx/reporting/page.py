@@ -9,7 +9,7 @@ import pandas as pd
 
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.reporting import appendix, figures
-from fusiondx.reporting.answers import answers
+from fusiondx.reporting.answers import answers, over_time
 from fusiondx.reporting.card import card
 from fusiondx.reporting.checklists import checklist_tables
 from fusiondx.reporting.grids import chance, counts, exact, frame_table, listing, method, shown
@@ -18,16 +18,17 @@ from fusiondx.reporting.report import Report, Result
 from fusiondx.reporting.summary import lead, paired, primary, sentences
 from fusiondx.reporting.words import NOTHING, ROLES, count, duration, plain, signed, spread, title
 
-CHANCE = {"auroc": 0.5, "c_index": 0.5}
+CHANCE = {"auroc": 0.5, "c_index": 0.5, "cause_c_index": 0.5, "mean_cause_c_index": 0.5}
 
 
 def sections_of(report: Report) -> list[Section]:
-    """What a page shows of `report`, in the order of reading: core set, comparison, training, patients, notes."""
+    """What a page shows of `report`, in the order of reading: core set, survival, comparison, what stands behind."""
     sections = [
         *(section for target in report.targets for section in answers(report, target)),
+        *(section for target in report.targets for section in over_time(report, target)),
         *(_comparison(report, target) for target in report.targets),
-        *_training(report),
         *appendix.sections(report),
+        *_training(report),
     ]
     if report.notes:
         sections.append(Section("Notes", points=tuple(plain(note) for note in report.notes)))
@@ -41,7 +42,8 @@ def compose(report: Report) -> Page:
     """The page of `report`, with its model card and checklists."""
     sections = sections_of(report)
     said = "Items that this page shows something for are ticked and linked; whether it suffices is for you to say."
-    closing = Section("Reporting checklists", text=(said,), folded=checklist_tables(evidence(sections)))
+    folded = checklist_tables(evidence(sections))
+    closing = Section("Reporting checklists", text=(said,), folded=folded, anchor="checklists")
     return Page(
         plain(report.title),
         tuple((plain(target), sentences(report, target)) for target in report.targets),
@@ -136,7 +138,9 @@ def _chance(report: Report, leader: Result | None, result: Result, metric: str) 
     """The p-value of that difference, corrected for all comparisons of the target."""
     gap = None if leader is None or leader is result else paired(report, leader, result, metric)
     p = None if gap is None else gap.get("p_holm")
-    return NOTHING if p is None or pd.isna(p) else Exact(chance(float(p)), float(p))
+    return (
+        NOTHING if p is None or pd.isna(p) else Exact(chance(float(p)).removeprefix("p ").removeprefix("= "), float(p))
+    )
 
 
 def _all_metrics(results: tuple[Result, ...]) -> Table:
@@ -165,6 +169,11 @@ def _training(report: Report) -> Iterator[Section]:
         yield Section("Training", drawings=drawings, shows=("training",))
 
 
+def _several(history: pd.DataFrame) -> bool:
+    """Whether a model was fitted more than once."""
+    return len(history[[c for c in ("fold", "member") if c in history]].drop_duplicates()) > 1
+
+
 def _curve(name: str, history: pd.DataFrame) -> Drawing:
     columns = [c for c in ("fold", "member", "epoch", "train_loss", "validation_loss") if c in history]
     losses = [c for c in columns if c.endswith("loss")]
@@ -172,6 +181,6 @@ def _curve(name: str, history: pd.DataFrame) -> Drawing:
     return Drawing(
         plain(name),
         figures.training(history, alt),
-        "Loss by epoch." + (" One line per fold and member." if "fold" in columns else ""),
+        "Loss by epoch." + (" One line per fold and member." if _several(history) else ""),
         frame_table("Loss by epoch", history.loc[:, columns].dropna(subset=losses, how="all")),
     )

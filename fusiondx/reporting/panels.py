@@ -9,7 +9,13 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
+from fusiondx.core.predictions import (
+    CausePrediction,
+    ClassPrediction,
+    NumberPrediction,
+    Prediction,
+    SurvivalPrediction,
+)
 from fusiondx.evaluation.discrimination import roc_curve
 from fusiondx.evaluation.groups import GroupSurvival, LogRank, log_rank, risk_groups, survival_by_group
 from fusiondx.reporting.report import Part, Result
@@ -17,6 +23,8 @@ from fusiondx.reporting.report import Part, Result
 Floats = npt.NDArray[np.floating[Any]]
 
 GROUPS = ("Low risk", "High risk")
+CURVE = 50
+"""Times at most at which whole curves are read."""
 GRID = np.linspace(0.0, 1.0, 201)
 """False positive rates at which curves of several folds or classes are averaged."""
 
@@ -87,14 +95,19 @@ def prognosis(result: Result, at: npt.ArrayLike) -> tuple[Floats, Floats, Floats
 
     Probabilities have shape ``(patients, times)``; ``(patients, 0)`` where a part came without curves.
     """
-    parts = [(said, truth) for said, truth in _once(result) if isinstance(said, SurvivalPrediction)]
+    parts = [(said, truth) for said, truth in _once(result) if isinstance(said, SurvivalPrediction | CausePrediction)]
     curves = all(len(said.times) for said, _ in parts)
     columns = [
-        (said.risk, 1 - said.survival(at if curves else []), truth.fields["time"], truth.fields["event"])
+        (said.risk, _by(said, at if curves else []), truth.fields["time"], truth.fields["event"])
         for said, truth in parts
     ]
     risk, chance, time, event = (np.concatenate(column) for column in zip(*columns, strict=True))
     return risk, chance, time, event
+
+
+def _by(said: SurvivalPrediction | CausePrediction, at: npt.ArrayLike) -> Floats:
+    """Probability of the event by each of `at`; of one of several causes, that it came first."""
+    return said.cumulative_incidence(at) if isinstance(said, CausePrediction) else 1 - said.survival(at)
 
 
 def horizons(result: Result) -> tuple[Floats, float | None]:
@@ -109,6 +122,14 @@ def horizons(result: Result) -> tuple[Floats, float | None]:
         return np.empty(0), None
     main, last = float(np.median(time[event == 1])), float(np.quantile(time, 0.9))
     return np.union1d(np.linspace(0, max(last, main), 9)[1:], [main]), main
+
+
+def event_times(result: Result) -> Floats:
+    """Times at which whole curves are read: those of events, or fifty spread evenly among them."""
+    known = [truth.fields for _, truth in result.known]
+    at = np.unique(np.concatenate([fields["time"][fields["event"] == 1] for fields in known]))
+    at = at[at > 0]
+    return at if len(at) <= CURVE else at[np.unique(np.linspace(0, len(at) - 1, CURVE).round().astype(np.int64))]
 
 
 def _two(said: Prediction) -> TypeGuard[ClassPrediction]:

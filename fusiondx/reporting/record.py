@@ -26,11 +26,12 @@ from fusiondx.core.predictions import (
 from fusiondx.core.targets import Cause, Masks, TargetSpec, TargetValues
 from fusiondx.errors import RunError
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.reporting.panels import horizons
+from fusiondx.reporting.panels import event_times, horizons
 from fusiondx.reporting.report import Part, Report, Result
+from fusiondx.reporting.summary import lead
 
 FORMAT = 1
-OPTIONAL = ("subgroups", "degradation", "audit", "failures")
+OPTIONAL = ("subgroups", "degradation", "modality_use", "audit", "failures")
 """Tables that reports of earlier versions do not have."""
 _SPEC: TypeAdapter[Any] = TypeAdapter(TargetSpec | Masks | Cause)
 
@@ -43,7 +44,7 @@ def write(report: Report) -> str:
     record = {
         "format": FORMAT,
         "title": report.title,
-        "results": [_result(result, numbers) for result in report.results],
+        "results": [_result(result, numbers, result is lead(report, result.target)) for result in report.results],
         "differences": _frame(report.differences),
         "patterns": _frame(report.patterns),
         **{name: _frame(getattr(report, name)) for name in OPTIONAL},
@@ -92,7 +93,7 @@ def _numbers(report: Report) -> dict[str, int]:
     return {patient: number for number, patient in enumerate(ids, start=1)}
 
 
-def _result(result: Result, numbers: Mapping[str, int]) -> Record:
+def _result(result: Result, numbers: Mapping[str, int], leads: bool) -> Record:
     return {
         "model": result.model,
         "role": result.role,
@@ -101,16 +102,19 @@ def _result(result: Result, numbers: Mapping[str, int]) -> Record:
         "seconds": result.seconds,
         "parameters": result.parameters,
         "cuts": list(result.cuts),
-        "parts": [_part(_thinned(part, result), numbers) for part in result.known],
+        "parts": [_part(_thinned(part, result, leads), numbers) for part in result.known],
     }
 
 
-def _thinned(part: Part, result: Result) -> Part:
+def _thinned(part: Part, result: Result, leads: bool) -> Part:
     """Survival curves at the times that a page looks at, and no others: they would be most of the file."""
     said, truth = part
-    if not isinstance(said, SurvivalPrediction) or not len(said.times):
+    if not isinstance(said, SurvivalPrediction | CausePrediction) or not len(said.times):
         return part
     at, _ = horizons(result)
+    if isinstance(said, CausePrediction):
+        return replace(said, times=at, incidence=said.cumulative_incidence(at)), truth
+    at = np.union1d(at, event_times(result)) if leads else at
     return replace(said, times=at, curves=said.survival(at)), truth
 
 
@@ -155,7 +159,13 @@ def _prediction(said: Prediction) -> Record:
     if isinstance(said, CompetingPrediction):
         return {"kind": "competing", "causes": list(said.causes), "risk": said.risk.tolist(), "unit": said.unit}
     if isinstance(said, CausePrediction):
-        return {"kind": "cause", "risk": said.risk.tolist(), "unit": said.unit}
+        return {
+            "kind": "cause",
+            "risk": said.risk.tolist(),
+            "unit": said.unit,
+            "times": said.times.tolist(),
+            "incidence": said.incidence.tolist(),
+        }
     if isinstance(said, NumberPrediction):
         return {"kind": "number", "value": said.value.tolist(), "unit": said.unit}
     if isinstance(said, MaskPrediction):
@@ -193,7 +203,10 @@ def _restored_prediction(record: Record, ids: Any) -> Prediction:
         risk = np.asarray(record["risk"], dtype=np.float64).reshape(len(ids), len(causes))
         return CompetingPrediction(ids, causes, risk, np.empty(0), np.empty((*risk.shape, 0)), record["unit"])
     if record["kind"] == "cause":
-        return CausePrediction(ids, np.asarray(record["risk"], dtype=np.float64), record["unit"])
+        risk = np.asarray(record["risk"], dtype=np.float64)
+        times = np.asarray(record.get("times", ()), dtype=np.float64)
+        incidence = np.asarray(record.get("incidence", ()), dtype=np.float64).reshape(len(ids), len(times))
+        return CausePrediction(ids, risk, times, incidence, record["unit"])
     if record["kind"] == "mask":
         return MaskPrediction(ids, *(np.asarray(record[name], dtype=np.float64) for name in ("area", "shared")))
     return NumberPrediction(ids, np.asarray(record["value"], dtype=np.float64), record["unit"])

@@ -79,8 +79,10 @@ class Report:
     """The primary metric by group of patients, where groups were asked for. Columns: `SUBGROUPS`."""
     degradation: pd.DataFrame = field(default_factory=pd.DataFrame)
     """How good a model is from each pattern of modalities, as `Degradation.frame` gives it."""
+    modality_use: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Which modalities a model makes use of, as `ModalityAudit.frame` gives it, and a column `model`."""
     audit: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """What an audit for leaks found, waivers included, as `AuditReport.frame` gives it."""
+    """What each check for leaks found, waivers included, as `AuditReport.frame` gives it."""
     failures: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FAILURES)))
     """The worst predictions, where they were asked for; it holds patient ids. Columns: `FAILURES`."""
     notes: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from fusiondx.core.predictions import CompetingPrediction, LabelsPrediction, Pre
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.cohort import Cohort
 from fusiondx.evaluation.score import score
+from fusiondx.modality_use import HOW, Asked, ask
 from fusiondx.model import FusionModel
 from fusiondx.reporting.report import Part, Result
 
@@ -27,6 +28,8 @@ CLASSICAL = {
     "cause": "Cox regression per cause",
     "number": "ridge regression",
 }
+MOST = 5
+"""Modalities up to which a model is asked about each: of one more there are twice as many subsets to predict from."""
 
 
 @dataclass
@@ -44,6 +47,10 @@ class Contender:
     """Settings it tried inside its training patients, of an estimator that does."""
     seconds: float = 0.0
     parameters: int | None = None
+    permutations: int = 0
+    """How often a fusion model is asked again with each modality permuted; 0 leaves that out."""
+    asked: list[Asked] = field(default_factory=list)
+    """What it said then, fold by fold."""
 
     def view(self, cohort: Cohort) -> Cohort:
         """What it sees of a cohort."""
@@ -54,7 +61,7 @@ class Contender:
 
     def fresh(self) -> Contender:
         """The same, with nothing achieved yet."""
-        return Contender(self.name, self.role, self.estimator, self.only)
+        return Contender(self.name, self.role, self.estimator, self.only, permutations=self.permutations)
 
     def absorb(self, other: Contender) -> None:
         """Add what `other`, a fresh copy, achieved elsewhere."""
@@ -62,6 +69,7 @@ class Contender:
             self.parts[target].extend(parts)
         self.histories.extend(other.histories)
         self.trials.extend(other.trials)
+        self.asked.extend(other.asked)
         self.seconds += other.seconds
         self.parameters = other.parameters
 
@@ -82,6 +90,8 @@ class Contender:
         if isinstance(fitted, FusionModel):
             for target, part in overlaps(fitted, seen):
                 self.parts[target].append(part)
+        if self.permutations and self.role == "model" and len(seen) and 1 < len(seen.modalities) <= MOST:
+            self.asked.append(ask(fitted, seen, tuple(seen.modalities), HOW, self.permutations, seed=fold))
         self.parameters = getattr(fitted, "parameters_", None)
         if isinstance(history := getattr(fitted, "history_", None), pd.DataFrame):
             self.histories.append(history.assign(fold=fold))

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fusiondx.answering import Answering
+from fusiondx.auditing.settings import Audit
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.reads import count_read
 from fusiondx.errors import ConfigError, DataError, counted, listed
 from fusiondx.parallel import each
 from fusiondx.reporting.report import Report
+from fusiondx.validation.audited import USUAL, audited, audited_parts, with_modality_use
 from fusiondx.validation.contender import Contender
 from fusiondx.validation.reports import report
 from fusiondx.validation.rivals import field_of, named, rivals, title_of
@@ -31,12 +33,16 @@ def evaluate(
     replicates: int = 1000,
     seed: int = 0,
     title: str = "Evaluation",
+    audit: Audit | None = USUAL,
+    permutations: int = 0,
 ) -> Report:
     """Judge a fitted model on held-out patients.
 
     With `baselines`, each modality alone and a clinical regression are fitted on the model's own training patients
     (`model.cohort_`) and judged on the same held-out ones; a loaded model has no training patients to fit them on, and
-    the report says so. Raises `DataError` if a held-out patient took part in training.
+    the report says so. `audit` says how to look for leaks (`fdx.audit`; None: not at all); with `permutations` the
+    report says which modalities the model uses (`modality_audit`). Raises `DataError` if a held-out patient took part
+    in training.
 
     >>> report = fdx.evaluate(model, test, replicates=20)
     >>> sorted({result.role for result in report.results})
@@ -45,7 +51,7 @@ def evaluate(
     known = getattr(model, "cohort_", None)
     if known is not None:
         refuse_overlap(known, cohort)
-    lead = Contender(title_of(model), "model", model)
+    lead = Contender(title_of(model), "model", model, permutations=permutations)
     lead.judge(model, cohort)
     others, notes = [], note_read(cohort)
     if known is not None:
@@ -55,7 +61,9 @@ def evaluate(
         notes.append(
             "No baselines: a loaded model does not know its training patients. Use cross_validate or train_test."
         )
-    return report([lead, *others], cohort, notes, replicates, seed, title, "held-out patients")
+    made = report([lead, *others], cohort, notes, replicates, seed, title, "held-out patients")
+    made = with_modality_use(made, [lead], replicates, seed)
+    return made if known is None else audited_parts(made, known, cohort, {lead.name: model}, audit)
 
 
 def cross_validate(
@@ -70,12 +78,14 @@ def cross_validate(
     progress: Tell | None = None,
     jobs: int = 1,
     track: Track | None = None,
+    audit: Audit | None = USUAL,
+    permutations: int = 0,
 ) -> Report:
     """Train and judge one or several models on the same folds; out-of-fold predictions stay in the report's results.
 
     `folds` is a number of folds, alike in the first target and site-preserved where the cohort has enough sites, or
     pairs of training and test index arrays as `Cohort.folds` gives. `jobs` fits run at a time, each in a process of
-    its own with its share of the cores.
+    its own with its share of the cores. `audit` and `permutations` as in `evaluate`.
 
     >>> models = {"gated": fdx.FusionModel(training=quick), "mean": fdx.FusionModel(fusion="mean", training=quick)}
     >>> report = fdx.cross_validate(models, cohort.select(["clinical"]), folds=2, baselines=False, replicates=20)
@@ -85,9 +95,10 @@ def cross_validate(
     pairs = cohort.folds(folds, seed=seed) if isinstance(folds, int) else list(folds)
     if not pairs:
         raise ConfigError("There are no folds to validate on.")
-    contenders = field_of(models, cohort, baselines)
+    contenders = field_of(models, cohort, baselines, permutations)
     notes = run(contenders, [(cohort[train], cohort[test]) for train, test in pairs], progress, jobs=jobs, track=track)
-    return report(contenders, cohort, notes, replicates, seed, title, f"{len(pairs)} folds")
+    made = report(contenders, cohort, notes, replicates, seed, title, f"{len(pairs)} folds")
+    return audited(with_modality_use(made, contenders, replicates, seed), cohort, pairs, {}, audit)
 
 
 def train_test(
@@ -102,8 +113,12 @@ def train_test(
     progress: Tell | None = None,
     jobs: int = 1,
     track: Track | None = None,
+    audit: Audit | None = USUAL,
+    permutations: int = 0,
 ) -> tuple[Report, dict[str, Answering]]:
     """Train one or several models, judge them on held-out patients; returns the report and the fitted models.
+
+    Settings as in `evaluate` and `cross_validate`.
 
     >>> from fusiondx.validation import train_test
     >>> report, fitted = train_test(fdx.FusionModel(training=quick), train, test, baselines=False, replicates=20)
@@ -111,12 +126,12 @@ def train_test(
     ['fusion (gated)']
     """
     refuse_overlap(train, test)
-    contenders = field_of(models, train, baselines)
+    contenders = field_of(models, train, baselines, permutations)
     fitted: dict[str, Answering] = {}
     notes = note_read(test) + run(contenders, [(train, test)], progress, fitted, jobs, track)
-    names = named(models)
     made = report(contenders, test, notes, replicates, seed, title, "held-out patients")
-    return made, {name: fitted[name] for name in names}
+    kept = {name: fitted[name] for name in named(models)}
+    return audited_parts(with_modality_use(made, contenders, replicates, seed), train, test, kept, audit), kept
 
 
 def run(

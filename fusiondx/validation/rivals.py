@@ -16,10 +16,12 @@ from fusiondx.model import FusionModel
 from fusiondx.validation.contender import Contender
 
 
-def field_of(models: Answering | Mapping[str, Answering], cohort: Cohort, baselines: bool) -> list[Contender]:
+def field_of(
+    models: Answering | Mapping[str, Answering], cohort: Cohort, baselines: bool, permutations: int
+) -> list[Contender]:
     """All contenders: the models, and with `baselines` each modality alone and a clinical regression."""
     mine = named(models)
-    leads = [Contender(name, "model", model) for name, model in mine.items()]
+    leads = [Contender(name, "model", model, permutations=permutations) for name, model in mine.items()]
     # settings for single modalities come from a model that has such, not from one that chooses them
     plain = next((model for model in mine.values() if isinstance(model, FusionModel)), next(iter(mine.values())))
     return [*leads, *(rivals(plain, cohort) if baselines else [])]

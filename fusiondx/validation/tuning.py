@@ -11,12 +11,14 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import ParameterGrid
 
+from fusiondx.auditing.settings import Audit
 from fusiondx.core.predictions import Prediction
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.splits import Fold
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.model import FusionModel
 from fusiondx.reporting.report import Report
+from fusiondx.validation.audited import USUAL, audited
 from fusiondx.validation.contender import Contender
 from fusiondx.validation.judging import Index, Tell, run
 from fusiondx.validation.reports import report
@@ -107,6 +109,7 @@ def nested_cross_validate(
     seed: int = 0,
     title: str = "Nested cross-validation",
     progress: Tell | None = None,
+    audit: Audit | None = USUAL,
 ) -> Report:
     """Cross-validate a model together with the tuning of its settings (Varma & Simon 2006).
 
@@ -136,4 +139,5 @@ def nested_cross_validate(
             progress(f"{lead.name}: {notes[-1]}")
     others = rivals(model, cohort) if baselines else []
     notes += run(others, [(cohort[train], cohort[test]) for train, test in pairs], progress)
-    return report([lead, *others], cohort, notes, replicates, seed, title, f"{len(pairs)} folds")
+    made = report([lead, *others], cohort, notes, replicates, seed, title, f"{len(pairs)} folds")
+    return audited(made, cohort, pairs, {}, audit)

@@ -7,18 +7,23 @@ import pytest
 from fusiondx.core.predictions import ClassPrediction, SurvivalPrediction
 from fusiondx.core.targets import Classes, Survival, TargetValues
 from fusiondx.errors import ConfigError, DataError
+from fusiondx.evaluation.a_calibration import a_calibration, d_calibration
 from fusiondx.evaluation.delong import estimate_auroc
 from fusiondx.evaluation.dynamic_auc import dynamic_auc
 from fusiondx.evaluation.net_benefit import estimate_net_benefit
 from fusiondx.reporting.displays import (
+    ACalibrationDisplay,
     CalibrationDisplay,
+    DCalibrationDisplay,
     DecisionCurveDisplay,
     DistributionDisplay,
+    IncidenceDisplay,
     KaplanMeierDisplay,
     OverTimeDisplay,
     RocDisplay,
     SurvivalCalibrationDisplay,
 )
+from fusiondx.survival.competing import incidence
 from fusiondx.survival.estimators import kaplan_meier
 
 BINARY = (CalibrationDisplay, DecisionCurveDisplay, DistributionDisplay, RocDisplay)
@@ -66,6 +71,10 @@ def displays():
     yield SurvivalCalibrationDisplay.from_predictions(1 - ALIVE[:, 1], TIME, EVENT, 12.0, replicates=5)
     yield DecisionCurveDisplay.from_survival(1 - ALIVE[:, 1], TIME, EVENT, 12.0)
     yield KaplanMeierDisplay.from_predictions(LATENT, TIME, EVENT, cuts=[0.0])
+    yield DistributionDisplay.from_survival(1 - ALIVE[:, 1], TIME, EVENT, 12.0)
+    yield ACalibrationDisplay.from_predictions(ALIVE, TIMES, TIME, EVENT)
+    yield DCalibrationDisplay.from_predictions(ALIVE, TIMES, TIME, EVENT)
+    yield IncidenceDisplay.from_predictions(1 - ALIVE, TIMES, TIME, EVENT)
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +140,34 @@ def test_a_wrong_target_is_told():
         RocDisplay.from_estimator(Model(), Cohort(), target="survival")
     with pytest.raises(DataError, match="for survival"):
         KaplanMeierDisplay.from_estimator(Model(), Cohort(), target="diagnosis")
+
+
+def test_whole_curves_are_shown_as_the_evaluation_judges_them():
+    tested, spread = a_calibration(ALIVE, TIMES, TIME, EVENT), d_calibration(ALIVE, TIMES, TIME, EVENT)
+    shown = ACalibrationDisplay.from_predictions(ALIVE, TIMES, TIME, EVENT)
+    assert shown.frame()["observed"].tolist() == tested.observed.tolist()
+    assert f"on {tested.degrees} degrees of freedom" in shown.verdict
+    assert DCalibrationDisplay.from_predictions(ALIVE, TIMES, TIME, EVENT).frame()["share"].tolist() == (
+        spread.share.tolist()
+    )
+    nobody = ACalibrationDisplay.from_predictions(ALIVE[:3], TIMES, TIME[:3], EVENT[:3])
+    assert not len(nobody.frame())
+    assert "events expected in 3 patients" in nobody.verdict
+
+
+def test_who_is_lost_before_the_horizon_is_left_out_of_a_distribution():
+    shown = DistributionDisplay.from_survival(1 - ALIVE[:, 1], TIME, EVENT, 12.0)
+    early = TIME <= 12
+    assert shown.left_out == (early & (EVENT == 0)).sum() > 0
+    assert shown.frame()["positive"].sum() == (early & (EVENT == 1)).sum()
+    assert shown.frame()["negative"].sum() == (~early).sum()
+
+
+def test_incidence_is_observed_where_others_compete():
+    event = np.where(EVENT == 1, 1 + np.arange(200) % 2, 0)
+    frame = IncidenceDisplay.from_predictions(1 - ALIVE, TIMES, TIME, event).frame()
+    observed = frame[frame["what"] == "observed"]
+    assert observed["incidence"].tolist() == incidence(TIME, event).values.tolist()
+    assert (observed["low"] <= observed["incidence"]).all()
+    assert (observed["incidence"] <= observed["high"]).all()
+    assert frame[frame["what"] == "predicted"]["incidence"].tolist() == (1 - ALIVE).mean(axis=0).tolist()

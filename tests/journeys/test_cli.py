@@ -57,6 +57,7 @@ def quick(folder):
 def test_the_demo_leaves_a_whole_run(folder):
     run = folder / "demo"
     assert {entry.name for entry in run.iterdir()} == {
+        "checklists.csv",
         "cohort.yaml",
         "data",
         "events.jsonl",

@@ -8,6 +8,8 @@ import pytest
 
 from fusiondx.cli import app
 from fusiondx.evaluation.delong import estimate_auroc
+from fusiondx.evaluation.dynamic_auc import dynamic_auc
+from fusiondx.evaluation.survival_brier import survival_brier
 
 
 @pytest.fixture
@@ -90,6 +92,57 @@ def test_survival_curves_need_no_risk_and_folds_are_kept_apart(folder):
     whole, folds = json.loads((folder / "out" / "report.json").read_text())["results"]
     assert (len(whole["parts"]), len(folds["parts"])) == (1, 3)
     assert whole["estimates"][0]["value"] > 0.6
+
+
+def competing(folder):
+    """Incidences of two causes at three times, and which of them came first."""
+    rng = np.random.default_rng(5)
+    truth = pd.read_csv("cohort.csv", dtype={"patient": str}).assign(
+        first=lambda table: np.where(table["died"] == 1, rng.integers(1, 3, 80), 0)
+    )
+    truth.to_csv("cohort.csv", index=False)
+    hazard = np.exp(rng.normal(size=(80, 2)) - 3)
+    gone = 1 - np.exp(-hazard.sum(axis=1)[:, None] * np.array([6, 12, 24]))
+    each = (hazard / hazard.sum(axis=1, keepdims=True))[:, :, None] * gone[:, None]
+    columns = {
+        f"incidence[{cause}][{t}]": each[:, k, i]
+        for k, cause in enumerate(["relapse", "death"])
+        for i, t in enumerate([6, 12, 24])
+    }
+    pd.DataFrame({"patient": truth["patient"], **columns}).to_csv("gray.csv", index=False)
+    return truth, each
+
+
+def test_competing_causes_are_judged_each_on_its_own(folder):
+    truth, each = competing(folder)
+    given = ("gray.csv", *TABLES, "--time", "os", "--event", "first", "--causes", "relapse,death")
+    assert evaluate(*given) == 0
+    metrics = pd.read_csv(folder / "out" / "metrics.csv").set_index(["target", "metric"])["estimate"]
+    time, first = truth["os"].to_numpy(), truth["first"].to_numpy()
+    for number, cause in ((1, "relapse"), (2, "death")):
+        event = np.where(first == number, 1, np.where(first > 0, 2, 0))
+        horizon = float(np.median(time[event == 1]))
+        step = np.searchsorted([6, 12, 24], horizon, side="right")
+        by = np.concatenate([np.zeros((80, 1)), each[:, number - 1]], axis=1)[:, step]
+        mine = metrics[f"survival: {cause}"]
+        assert mine["cause_auc"] == dynamic_auc(by, time, event, horizon).value
+        assert mine["cause_brier"] == survival_brier(by, time, event, horizon).value
+    page = (folder / "out" / "report.html").read_text()
+    assert page.count("<h3>Cumulative incidence</h3>") == 2
+    with pytest.raises(SystemExit):
+        app(["report", "out"])
+    assert (folder / "out" / "report.html").read_text() == page
+
+
+def test_incidences_that_make_no_sense_are_refused(folder, capsys):
+    competing(folder)
+    table = pd.read_csv("gray.csv", dtype={"patient": str})
+    table.assign(**{"incidence[relapse][24]": 0.99}).to_csv("sum.csv", index=False)
+    given = (*TABLES, "--time", "os", "--event", "first")
+    assert evaluate("sum.csv", *given, "--causes", "relapse,death") == 2
+    assert "add up to more than 1" in capsys.readouterr().err
+    assert evaluate("gray.csv", *given) == 2
+    assert "no column 'incidence[1][6]'" in capsys.readouterr().err
 
 
 def test_redrawing_gives_the_same_page(folder):

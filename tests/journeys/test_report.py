@@ -18,7 +18,7 @@ from fusiondx.errors import RunError
 from fusiondx.evaluation.estimate import Estimate, Undefined
 from fusiondx.evaluation.score import difference, score
 from fusiondx.reporting import figures, panels
-from fusiondx.reporting.report import Report, Result
+from fusiondx.reporting.report import FAILURES, Report, Result
 from fusiondx.reporting.words import number, spread
 
 MODELS = {
@@ -296,17 +296,49 @@ def test_page_shows_the_core_set_first(page):
     assert titles.index("Calibration") < titles.index("AUROC of every model")
 
 
+def test_sections_stand_in_the_order_of_reading(full, tmp_path):
+    audit = pd.DataFrame(
+        {"code": ["FDX001"], "title": ["t"], "severity": ["error"], "message": [None], "waiver": [None]}
+    )
+    use = {"target": "idh1", "modality": "mri", "change": "dropped", "metric": "auroc", "importance": 0.1, "low": -0.1}
+    use |= {"high": 0.3, "n": 50, "events": 20, "verdict": "not shown to help", "model": "m"}
+    worst = pd.DataFrame([("idh1", "m", "P1", "yes", "no (0.900)")], columns=list(FAILURES))
+    whole = replace(full, audit=audit, modality_use=pd.DataFrame([use]), failures=worst)
+    headings = re.findall(r"<h2[^>]*>(.*?)</h2>", whole.to_html(tmp_path / "r.html").read_text())
+    wanted = [
+        *("survival: prognosis", "idh1: diagnosis", "survival: over time", "survival: comparison"),
+        *("Which modalities patients have", "Which modalities the model uses", "Failure cases", "Audit for leaks"),
+        *("Training", "How this report was made", "Reporting checklists"),
+    ]
+    assert [heading for heading in headings if heading in wanted] == wanted
+    titles = re.findall(r"<h3>(.*?)</h3>", (tmp_path / "r.html").read_text())
+    assert {"A-calibration", "D-calibration", "Predicted probabilities at a horizon"} <= set(titles)
+
+
+def test_a_clean_audit_is_shown_as_one(full, tmp_path):
+    audit = pd.DataFrame(
+        {"code": ["FDX001"], "title": ["t"], "severity": ["error"], "message": [None], "waiver": [None]}
+    )
+    text = Reader(replace(full, audit=audit).to_html(tmp_path / "r.html").read_text()).text
+    assert "1 check of cohort and split made: 0 findings, 0 waived." in text
+    assert "audited, 0 findings, 0 waived" in text
+    assert "not audited" in Reader(full.to_html(tmp_path / "bare.html").read_text()).text
+
+
 def test_a_ticked_item_is_linked_to_its_evidence(full, page):
     elements = Reader(page).elements
-    links = [attributes["href"] for tag, attributes in elements if tag == "a"]
+    contents = re.search(r"<nav.*?</nav>", page, re.S).group()
+    every = [attributes["href"] for tag, attributes in elements if tag == "a"]
+    links = every[contents.count("<a ") :]
     sections = {f"#{attributes['id']}" for tag, attributes in elements if tag == "section" and "id" in attributes}
     frame = full.checklists()
     assert set(frame["checklist"]) == {"TRIPOD+AI", "CLAIM", "REMARK", "PROBAST+AI"}
     assert len(links) == (frame["status"] == "shown").sum() > 10
-    assert set(links) <= sections
+    assert set(every) == sections
+    assert links == frame.loc[frame["status"] == "shown", "anchor"].tolist()
     assert ((frame["evidence"] != "") == (frame["status"] == "shown")).all()
     bare = replace(full, manifest={}, patterns=pd.DataFrame(), history={})
-    lost = ["How data were used for training and evaluation", "Missing data", "Software and versions"]
+    lost = ["How data were parted for development and evaluation", "Missing data", "Software and versions"]
     assert not bare.checklists().set_index("item").loc[lost, "evidence"].any()
 
 

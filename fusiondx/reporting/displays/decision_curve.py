@@ -49,4 +49,4 @@ class DecisionCurveDisplay(FromClasses):
         axes.axhline(0, color=INK, linewidth=0.9, linestyle=(0, (1.2, 1.4)), label="Treat none")
         most = max(0.05, float(table["net_benefit"].max()), float(table["treat_all"].max())) if len(table) else 1.0
         axes.set(xlabel="Threshold probability", ylabel="Net benefit", xlim=(0, 1), ylim=(-0.35 * most, 1.1 * most))
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)

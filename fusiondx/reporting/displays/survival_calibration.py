@@ -49,11 +49,16 @@ class SurvivalCalibrationDisplay(Display):
         name: str = "",
     ) -> Self:
         """From probabilities of the event by `horizon`, times and events, all ``(patients,)``; `replicates` are drawn
-        for the interval of the index. Raises `DataError` for input that cannot be judged."""
+        for the interval of the index. With competing events (numbers above 1) there are groups only. Raises
+        `DataError` for input that cannot be judged."""
         given = probability, time, event, horizon
-        groups, smooth = calibration_groups(*given, groups=GROUPS), smooth_calibration(*given, replicates=replicates)
+        groups, judged = calibration_groups(*given, groups=GROUPS), [estimate(observed_expected(*given))]
         rows: list[dict[str, object]] = []
-        if not isinstance(smooth, Undefined):
+        smooth = None
+        if not (np.asarray(event) > 1).any():  # a smooth curve takes what competes for censoring
+            smooth = smooth_calibration(*given, replicates=replicates)
+            judged.append(smooth if isinstance(smooth, Undefined) else smooth.ici)
+        if smooth is not None and not isinstance(smooth, Undefined):
             places = np.unique(np.linspace(0, len(smooth.predicted) - 1, POINTS).astype(int))
             curve = zip(smooth.predicted[places].tolist(), smooth.observed[places].tolist(), strict=True)
             rows += [{"what": "curve", "predicted": x, "observed": y} for x, y in curve]
@@ -70,8 +75,7 @@ class SurvivalCalibrationDisplay(Display):
             if isinstance(o := g.observed, Estimate)
         ]
         table = pd.DataFrame(rows, columns=["what", "predicted", "observed", "low", "high", "patients"])
-        index = smooth if isinstance(smooth, Undefined) else smooth.ici
-        return cls(table, name, (estimate(observed_expected(*given)), index))
+        return cls(table, name, tuple(judged))
 
     @classmethod
     def from_estimator(
