@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fusiondx.errors import FusionDxError, FusionDxWarning
+from fusiondx.errors import FusionDxError, FusionDxWarning, counted
 
 app = typer.Typer(
     help="Multimodal tumour diagnosis and prognosis: train, judge and reuse models that read images, tables and omics.",
@@ -222,7 +222,7 @@ def explain(
         from fusiondx.experiment import explaining
 
         pages = explaining.explain(run, data, out, patient or (), target, label, horizon, model)
-        note(f"{len(pages)} cards and the tables: {out}")
+        note(f"{counted(len(pages), 'card')} and the tables: {out}")
 
 
 @app.command()

@@ -31,7 +31,8 @@ class Augmentation(Spec):
 
     >>> upright = fdx.Augmentation(mirror="left_right", rotate=5)
     >>> settings = fdx.Training(epochs=1, validation=0, augmentation={"image": upright})
-    >>> fdx.FusionModel({"image": "smallcnn"}, training=settings).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel({"image": "smallcnn"}, training=settings).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

@@ -178,7 +178,9 @@ class Cohort:
         asked = pd.Index(np.asarray(ids, dtype=object))
         at = pd.Index(self.ids).get_indexer(asked)
         if (at < 0).any():
-            raise DataError(f"{counted(int((at < 0).sum()), 'patient')} not in the cohort: {listed(asked[at < 0])}.")
+            bare, lost = {str(id).lstrip("0") for id in self.ids}, asked[at < 0]
+            hint = " Ids are text: zeros in front count." if any(str(id).lstrip("0") in bare for id in lost) else ""
+            raise DataError(f"{counted(len(lost), 'patient')} not in the cohort: {listed(lost)}.{hint}")
         return self[at]
 
     def select(self, modalities: Sequence[str] | None = None, targets: Sequence[str] | None = None) -> Cohort:

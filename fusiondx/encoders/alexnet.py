@@ -36,7 +36,8 @@ class AlexNet(Spec):
     at 0.3 of the learning rate.
 
     >>> encoders = {"image": fdx.AlexNet(width=0.125)}
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

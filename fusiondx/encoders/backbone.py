@@ -41,7 +41,8 @@ class Backbone(Spec):
     are masks over the tumour too, are kept in the cache, and `reader` turns them into the token.
 
     >>> encoders = {"image": fdx.Backbone("test_resnet", norm="group")}  # any name of `timm.list_models()`
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

@@ -26,7 +26,8 @@ class ConvNet(Spec):
     brightness stays visible although the layers between normalise it away.
 
     >>> encoders = {"image": fdx.ConvNet(channels=(8, 16))}
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

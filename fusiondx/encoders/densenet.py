@@ -21,7 +21,8 @@ class DenseNet(Spec):
     independent of each other in small batches, "batch" is as published.
 
     >>> encoders = {"image": fdx.DenseNet(blocks=(2, 2), growth=4)}
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

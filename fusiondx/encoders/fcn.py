@@ -32,7 +32,8 @@ class FCN(Spec):
     `segmentation` in the loss, and the token describes the tumour it sees.
 
     >>> encoders = {"image": fdx.FCN(channels=(4, 8, 16, 16), scores=8)}
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

@@ -25,7 +25,8 @@ class FTTransformer(Spec):
     columns: meant for clinical tables rather than thousands of genes.
 
     >>> encoders = {"clinical": fdx.FTTransformer(width=16, blocks=1, tokens="features")}
-    >>> fdx.FusionModel(encoders, "attention", training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, "attention", training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

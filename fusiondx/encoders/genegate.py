@@ -34,7 +34,8 @@ class GeneGate(Spec):
     zero. A category has one gate for all its levels.
 
     >>> encoders = {"omics": fdx.GeneGate(strength=5.0)}
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

@@ -23,7 +23,8 @@ class MLP(Spec):
     `components` replaces the columns by that many principal components where there are more columns.
 
     >>> encoders = {"clinical": fdx.MLP(hidden=(32, 32)), "omics": fdx.MLP(components=16)}
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

@@ -42,7 +42,8 @@ class Pathways(Spec):
 
     >>> sets = {"repair": ("gene_00", "gene_01", "gene_02"), "growth": ("gene_02", "gene_03")}
     >>> encoders = {"omics": fdx.Pathways(sets)}  # three tokens: "repair", "growth" and "rest"
-    >>> fdx.FusionModel(encoders, "attention", training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, "attention", training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

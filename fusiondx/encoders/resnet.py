@@ -23,7 +23,8 @@ class ResNet(Spec):
     (`Backbone`).
 
     >>> encoders = {"image": fdx.ResNet(channels=(8, 16, 16, 16))}
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

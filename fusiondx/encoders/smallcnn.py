@@ -27,7 +27,8 @@ class SmallCNN(Spec):
     Reads images of any size and number of channels. There is no normalisation, so absolute brightness passes through.
 
     >>> encoders = {"image": fdx.SmallCNN(channels=(8, 8, 16), grid=2)}  # four tokens per image
-    >>> fdx.FusionModel(encoders, "attention", training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, "attention", training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

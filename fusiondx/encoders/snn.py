@@ -23,7 +23,8 @@ class SNN(Spec):
     `components` replaces the columns by that many principal components where there are more columns; None keeps them.
 
     >>> encoders = {"omics": fdx.SNN(hidden=(32, 16), components=None)}
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

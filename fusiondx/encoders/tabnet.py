@@ -26,7 +26,8 @@ class TabNet(Spec):
     lets a column be chosen once only. `sparsity` weighs the masks' entropy in the loss.
 
     >>> encoders = {"omics": fdx.TabNet(decision=8, steps=2)}
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

@@ -33,7 +33,8 @@ class UNet(Spec):
     `segmentation` in the loss, and the token describes the tumour it sees.
 
     >>> encoders = {"image": fdx.UNet(channels=4, depth=2)}
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

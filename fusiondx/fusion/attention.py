@@ -28,7 +28,8 @@ class Attention(Spec):
     A modality with one token gives attention little to choose from: it is meant for encoders with several, such as
     pathways, image grids and bags, and needs more patients than `Concat`.
 
-    >>> fdx.FusionModel(fusion=fdx.Attention(queries=2, layers=1), training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(fusion=fdx.Attention(queries=2, layers=1), training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

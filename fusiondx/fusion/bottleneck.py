@@ -29,7 +29,8 @@ class Bottleneck(Spec):
     It cannot relate two modalities before the second layer, hence two or more. A block per modality and layer makes
     it the largest of the fusions: `Concat` needs fewer patients.
 
-    >>> fdx.FusionModel(fusion=fdx.Bottleneck(bottlenecks=2), training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(fusion=fdx.Bottleneck(bottlenecks=2), training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

@@ -32,7 +32,8 @@ class CoAttention(Spec):
     Queried modalities do not look at each other: what matters in two of them together only the mixing sees. Of
     modalities with one token each it is `Concat`, since attention has nothing to choose.
 
-    >>> fdx.FusionModel(fusion=fdx.CoAttention(query="omics"), training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(fusion=fdx.CoAttention(query="omics"), training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

@@ -21,7 +21,8 @@ class Concat(Spec):
 
     A missing modality is stood in for by a learnt vector.
 
-    >>> fdx.FusionModel(fusion=fdx.Concat(dropout=0.5), training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(fusion=fdx.Concat(dropout=0.5), training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

@@ -28,7 +28,8 @@ class Experts(Spec):
     borrow from common ones; it cannot learn a pattern that training has not seen, `Training.modality_dropout` shows
     it some.
 
-    >>> fdx.FusionModel(fusion=fdx.Experts(experts=2), training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(fusion=fdx.Experts(experts=2), training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

@@ -21,7 +21,8 @@ class Gated(Spec):
 
     The paper's two-modality gate is written as a softmax over the modalities a patient has, feature by feature.
 
-    >>> fdx.FusionModel(fusion=fdx.Gated(dropout=0.3), training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(fusion=fdx.Gated(dropout=0.3), training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

@@ -30,7 +30,8 @@ class Kronecker(Spec):
     The product has ``(size + 1) ** modalities`` entries, so it cannot serve many modalities: beyond 65,536 entries it
     is refused, and `LowRank` says the same with few weights. Dropout is high because most entries are chance.
 
-    >>> fdx.FusionModel(fusion=fdx.Kronecker(size=4), training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(fusion=fdx.Kronecker(size=4), training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

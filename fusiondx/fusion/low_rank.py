@@ -26,7 +26,8 @@ class LowRank(Spec):
     It cannot bound its values: of many modalities with large tokens the product becomes steep, and a network that
     was steady with `Concat` may need a lower learning rate.
 
-    >>> fdx.FusionModel(fusion=fdx.LowRank(rank=2), training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(fusion=fdx.LowRank(rank=2), training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

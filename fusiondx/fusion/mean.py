@@ -16,7 +16,8 @@ from fusiondx.core.tokens import Tokens
 class Mean(Spec):
     """Late fusion: every modality answers for itself, and the answers are averaged over those a patient has.
 
-    >>> fdx.FusionModel(fusion=fdx.Mean(), training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(fusion=fdx.Mean(), training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

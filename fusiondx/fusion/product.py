@@ -29,7 +29,8 @@ class Product(Spec):
     Where modalities say the same it counts that twice, until training has learnt to temper them; and as every late
     fusion it cannot learn that two findings matter only together.
 
-    >>> fdx.FusionModel(fusion=fdx.Product(), training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(fusion=fdx.Product(), training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

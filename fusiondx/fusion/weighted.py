@@ -21,7 +21,8 @@ class Weighted(Spec):
     Genest and Zidek 1986). At the start all are equal, as in `Mean`. Weights are the same for all patients and all
     targets, so it cannot trust a modality in some patients only, nor learn that two findings matter only together.
 
-    >>> fdx.FusionModel(fusion=fdx.Weighted(), training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(fusion=fdx.Weighted(), training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 

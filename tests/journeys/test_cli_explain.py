@@ -50,6 +50,7 @@ def test_tables_and_a_card_for_each_patient_named(folder: Path) -> None:
     ("asked", "told"),
     [
         (["--patient", "S9999"], "S9999"),
+        (["--patient", "00S0003"], "zeros in front count"),
         (["--target", "survvial"], "Did you mean 'survival'"),
         (["--model", "other"], "no model 'other'"),
     ],

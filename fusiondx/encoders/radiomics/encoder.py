@@ -31,7 +31,8 @@ class Radiomics(Spec):
     `distances` (texture, patterns), `scales` (edges) and `ring` are in pixels or voxels.
 
     >>> encoders = {"image": fdx.Radiomics(families=("first_order", "texture"))}
-    >>> fdx.FusionModel(encoders, training=quick).fit(train).predict_proba(test).shape
+    >>> model = fdx.FusionModel(encoders, training=quick).fit(train)
+    >>> model.predict_proba(test).shape
     (23, 2)
     """
 
