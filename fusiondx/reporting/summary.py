@@ -12,6 +12,8 @@ from fusiondx.reporting.report import Report, Result
 from fusiondx.reporting.words import ROLES, number, plain, signed, spread, title
 
 _RIVALS = {"modality": "the best single modality", "baseline": "the best baseline"}
+LEVEL = 0.05
+"""Of significance, all comparisons of a target counted."""
 
 
 def primary(results: Sequence[Result]) -> str | None:
@@ -68,7 +70,10 @@ def _rival(report: Report, leader: Result, role: str, metric: str) -> str:
     gap = paired(report, leader, rival, metric)
     if gap is None:
         return f"It was not compared patient by patient with {against}."
-    return f"{_verdict(gap, metric)} {against} (difference {signed(gap['difference'])}, {_interval(gap)})."
+    told = f"difference {signed(gap['difference'])}, {_interval(gap)}"
+    if _by_chance(gap):
+        return f"It is not shown to differ from {against}, all comparisons counted ({told}; p {number(gap['p_holm'])})."
+    return f"{_verdict(gap, metric)} {against} ({told})."
 
 
 def paired(report: Report, model: Result, versus: Result, metric: str) -> dict[str, Any] | None:
@@ -86,6 +91,11 @@ def _verdict(gap: dict[str, Any], metric: str) -> str:
         return "It is not shown to differ from"
     better = (gap["difference"] > 0) == (metric not in METRICS or METRICS[metric].higher_is_better)
     return "It is better than" if better else "It is worse than"
+
+
+def _by_chance(gap: dict[str, Any]) -> bool:
+    """Whether a difference that its own interval shows is one that some comparison of so many may well show."""
+    return not gap["low"] <= 0 <= gap["high"] and (gap.get("p_holm") or 0.0) > LEVEL
 
 
 def _interval(gap: dict[str, Any]) -> str:

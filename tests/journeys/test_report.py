@@ -378,7 +378,7 @@ def test_a_report_of_nothing_is_still_a_page(tmp_path):
 # --- the summary ----------------------------------------------------------------------------------------------------
 
 
-def summary_with(low, high, tmp_path, metric="c_index", value=None):
+def summary_with(low, high, tmp_path, metric="c_index", p_holm=None):
     model, modality = results_for("survival", "survival", {"fused": ("model", 0.9), "alone": ("modality", 0.5)})
     if metric != "c_index":
         swap = {"fused": 2.0, "alone": 3.0}
@@ -387,6 +387,7 @@ def summary_with(low, high, tmp_path, metric="c_index", value=None):
         )
     row = {"model": "fused", "versus": "alone", "target": "survival", "metric": metric}
     gap = pd.DataFrame([row | {"difference": (low + high) / 2, "low": low, "high": high, "n": 120}])
+    gap["p_holm"] = p_holm
     path = Report("t", (model, modality), gap).to_html(tmp_path / "r.html")
     return Reader(path.read_text()).text
 
@@ -395,6 +396,9 @@ def test_summary_does_not_oversell(tmp_path):
     assert "not shown to differ from the best single modality, alone" in summary_with(-0.01, 0.05, tmp_path)
     assert "better than the best single modality, alone" in summary_with(0.01, 0.05, tmp_path)
     assert "worse than the best single modality, alone" in summary_with(-0.05, -0.01, tmp_path)
+    one_of_many = summary_with(0.01, 0.05, tmp_path, p_holm=0.104)
+    assert "not shown to differ from the best single modality, alone, all comparisons counted" in one_of_many
+    assert "better than" in summary_with(0.01, 0.05, tmp_path, p_holm=0.03)
 
 
 def test_summary_knows_that_a_smaller_error_is_better(tmp_path):
