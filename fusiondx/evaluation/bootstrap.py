@@ -103,21 +103,20 @@ def bootstrap_integrated_brier(
     early = ((error * ~free) @ share)[gone]
     error *= free
     steps, ends = censoring.until(kept[-1]), np.searchsorted(censoring.table.times, kept, side="right")
-    first, last = _runs(censoring, steps)
+    (first, last), before = _runs(censoring, steps), censoring.before[gone]
+    end = np.searchsorted(censoring.time, kept[-1], side="right")
 
     def judge(counts: Counts) -> Floats:
         late, left, found = counts.astype(np.float64) @ error, np.ones(steps + 1), np.empty(len(counts))
         upto = np.zeros(counts.shape[1] + 1)
         for number, drawn in enumerate(counts):
             np.cumsum(drawn, out=upto[1:])
-            staying = upto[-1] - upto[last]
-            present = upto[-1] - upto[first]
-            np.cumprod(np.divide(staying, present, out=np.ones(steps), where=present > 0), out=left[1:])
-            weight = drawn[gone] * early
-            before = left[censoring.before[gone]]
-            inverse = np.divide(weight, before, out=np.zeros_like(weight), where=before > 0)
-            there = left[ends[-1]] > 0 and upto[-1] > upto[np.searchsorted(censoring.time, kept[-1], side="right")]
-            found[number] = (inverse.sum() + late[number] / left[ends] @ share) / upto[-1] if there else np.nan
+            if upto[end] == upto[-1]:
+                found[number] = np.nan
+                continue
+            np.cumprod((upto[-1] - upto[last]) / (upto[-1] - upto[first]), out=left[1:])
+            seen = drawn[gone] * early @ (1 / left)[before]
+            found[number] = (seen + late[number] / left[ends] @ share) / upto[-1]
         return found
 
     return _replicated(judge, len(observed), replicates, seed)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fusiondx.errors import counted
 from fusiondx.evaluation.estimate import Undefined
 from fusiondx.evaluation.influence import Influence, Judged
-from fusiondx.evaluation.inversions import Inversions, product
+from fusiondx.evaluation.inversions import LARGEST_BASE, Inversions, product
 from fusiondx.evaluation.observed import outcomes, scores
 from fusiondx.evaluation.ratio import ratio
 
@@ -97,8 +97,8 @@ def _share(pairs: ComparablePairs, counts: Array) -> Floats:
 
 
 def exact(weight: Array) -> type[np.floating[Any]]:
-    """A number format in which sums of these are exact: the short one where they are few whole numbers."""
-    few = np.max(weight.sum(axis=-1), initial=0) < 2**22
+    """A number format in which sums of these, and pairs of a block, are exact: the short one for few whole numbers."""
+    few = np.max(weight.sum(axis=-1), initial=0) < 2**22 and np.max(weight, initial=0) * LARGEST_BASE < 2**12
     whole = np.issubdtype(weight.dtype, np.integer) or np.array_equal(weight, np.rint(weight))
     return np.float32 if few and whole else np.float64
 

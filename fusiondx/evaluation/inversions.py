@@ -58,13 +58,13 @@ class Level:
             order, part = self.order.reshape(-1, base), self.part.reshape(-1, base)
             for chunk in _chunks(nodes, base):
                 own = _taken(weight, order[chunk])
-                found += product(np.matmul(_within(part[chunk], first[order[chunk]], weight.dtype), own), own)
+                found += _inside(part[chunk], first[order[chunk]], own)
             return found
         for order, part in zip(self.order, self.part, strict=True):
             before = np.zeros((base, weight.shape[1]), weight.dtype)
             for chunk in _chunks(blocks, base):
                 own, among = _taken(weight, order[chunk]), first[order[chunk]]
-                found += product(np.matmul(_within(part[chunk], among, weight.dtype), own), own)
+                found += _inside(part[chunk], among, own)
                 places = np.arange(base, dtype=np.uint8)[:, None]
                 mine = (part[chunk, None, :] == places) & among[:, None, :]
                 sums = np.empty((len(own) + 1, *before.shape), weight.dtype)
@@ -114,8 +114,8 @@ class Inversions:
     def total(self, weight: Floats, first: Bools) -> Floats:
         """Sum over pairs of the product of their weights, where the earlier one is among `first` and ranks higher.
 
-        `weight` is ``(items, sets)``, `first` ``(items,)``; shape ``(sets,)``. Sums over less than an item each must
-        be exact in the number format of `weight`; they are added up in 64 bits.
+        `weight` is ``(items, sets)``, `first` ``(items,)``; shape ``(sets,)``. Sums of weights, and pairs of
+        `LARGEST_BASE` items, must be exact in the number format of `weight`; the rest is added up in 64 bits.
         """
         spare = self.levels[0].order.size - self.items
         given = np.concatenate([weight, np.zeros((spare, weight.shape[1]), weight.dtype)])
@@ -143,8 +143,11 @@ def _pairs(part: npt.NDArray[np.uint8]) -> Bools:
     return np.asarray((part[:, :, None] < part[:, None, :]) & np.tri(part.shape[1], k=-1, dtype=bool))
 
 
-def _within(part: npt.NDArray[np.uint8], first: Bools, kind: np.dtype[Any]) -> Floats:
-    return (_pairs(part) & first[:, :, None]).astype(kind)
+def _inside(part: npt.NDArray[np.uint8], first: Bools, own: Floats) -> Floats:
+    """Weight of all pairs within blocks, for each set; that of one block must be exact in the number format."""
+    below = np.matmul((_pairs(part) & first[:, :, None]).astype(own.dtype), own)
+    below *= own
+    return np.asarray(below.sum(axis=1).sum(axis=0, dtype=np.float64))
 
 
 def _taken(weight: Floats, order: Ints) -> Floats:
