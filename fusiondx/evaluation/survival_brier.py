@@ -93,7 +93,7 @@ def brier_scores(survival: Floats, times: Floats, censoring: Censoring) -> Float
     """Brier score at each of `times` of ``(patients, times)`` survival probabilities; no interval, in one pass."""
     total = np.zeros(len(times))
     for rows, _ in _rows(survival, times, censoring):
-        total += rows.sum(axis=0)
+        total += np.ones(len(rows)) @ rows  # several times as quick as a sum over the outer axis
     return total / len(survival)
 
 
@@ -155,7 +155,7 @@ def _integrated(survival: Floats, times: Floats, censoring: Censoring) -> tuple[
         own.append(rows @ share)
         rows *= free
         early.append(own[-1] - rows @ share)
-        late += rows.sum(axis=0)
+        late += np.ones(len(rows)) @ rows
     each = np.concatenate(own)
     # Whoever is gone has the weight 1 / G(T-) at all later times, whoever is not 1 / G(t)
     amount = np.concatenate([*early, share * late])
