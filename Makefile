@@ -21,7 +21,7 @@ $(VENV)/installed-docs: $(VENV)/installed
 
 # everything is executed afresh; the site is docs/_build/html
 docs: $(VENV)/installed-docs
-	$(BIN)/python -m sphinx -c docs -b html -W --keep-going -E -j 2 . docs/_build/html
+	$(BIN)/python -m sphinx -c docs -b html -W --keep-going -E . docs/_build/html
 
 demo: $(VENV)/installed
 	$(BIN)/fusiondx demo --out demo --overwrite
