@@ -24,8 +24,10 @@ EXPERIMENTS = {name: settings for name, settings in FILES.items() if is_experime
 HELD_OUT = {
     "derm7pt/best.yaml": [395],
     "glioma/best.yaml": [114, 114, 114, 114, 113],
-    "glioma/best_idh1.yaml": [21] * 25,
+    "glioma/best_idh1.yaml": [21] * 15,
     "nsclc_ct/best.yaml": [60] * 25,
+    "nsclc_ct/best_l1_to_l2.yaml": [101],
+    "nsclc_ct/best_l2_to_l1.yaml": [199],
     "derm7pt/encoders.yaml": [506, 505],
     "glioma/encoders_clinical.yaml": [114, 114, 114, 114, 113],
     "glioma/encoders_omics.yaml": [114, 114, 114, 114, 113],
