@@ -186,7 +186,7 @@ def _refuse_undecodable(path: Path, syntax: str) -> None:
         return
     try:
         decoder = get_decoder(UID(syntax))
-    except NotImplementedError:
+    except NotImplementedError:  # what pydicom raises for a compression it has no decoder for
         raise UnreadableFileError(path, f"is compressed as {UID(syntax).name}, which is not supported") from None
     if not decoder.is_available:
         needs = " or ".join(text.partition(" - requires ")[2] for text in decoder.missing_dependencies)
