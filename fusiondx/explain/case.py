@@ -15,7 +15,7 @@ from fusiondx.core.predictions import Prediction
 from fusiondx.data.batches import Batches
 from fusiondx.data.cohort import Cohort
 from fusiondx.explain.probe import Probe, Reading
-from fusiondx.explain.question import Outcomes, Question
+from fusiondx.explain.question import Question
 
 if TYPE_CHECKING:
     from fusiondx.model import FusionModel
@@ -39,18 +39,13 @@ class Case:
     said: Prediction
 
     @property
-    def outcomes(self) -> Outcomes:
-        """All numbers that could be explained."""
-        return self.question.outcomes(self.said)
-
-    @property
     def reads(self) -> Mapping[str, tuple[str, ...]]:
         """The modalities that each encoder reads."""
         return self.model.networks_[0].reads
 
     def probes(self) -> Iterator[tuple[Probe, Array]]:
         """The networks before a few patients at a time, and where these stand in the cohort."""
-        whole, choice = self.read(self.cohort), self.question.choice(self.outcomes)
+        whole, choice = self.read(self.cohort), self.question.choice(self.question.outcomes(self.said))
         head = dict(self.model.networks_[0].named_heads())[self.question.target]
         groups = head.stratum_column if isinstance(head, Stratified) else None
         strata = np.full(len(self.cohort), "", object) if groups is None else self.cohort.categories(groups)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -53,27 +54,23 @@ def explain(
     reference: Cohort | None,
 ) -> Explanation:
     """See `FusionModel.explain`; `read` makes a cohort ready for the model's networks."""
-    name = chosen(model, target, method)
-    known = getattr(model, "cohort_", None) if reference is None else reference
-    cohort = cohort.select(modalities=[name for name in cohort.modalities if name in model.preparations_])
-    said = model.predict(cohort)[name]
-    case = Case(model, cohort, read, asked(said, name, label, horizon, scale), said)
-    values, modalities = by_modality(model, cohort, case.question, said)
+    if method not in ("hirescam", "gradcam"):
+        raise ConfigError(f"method: '{method}'. Choose 'hirescam' or 'gradcam'.")
+    whole = of_modalities(model, cohort, list(model.preparations_), target, label, horizon, scale, reference)
+    cohort, known = whole.cohort, whole.reference
+    case = Case(model, cohort, read, whole.question, whole.prediction)
     tables = features.table_encoders(case, extracted(cohort, model.extractors_), known)
     mapped = mappers(case, method)
     frames, maps = gathered(case, tables, mapped)
-    return Explanation(
-        question=case.question,
-        cohort=cohort,
-        prediction=said,
-        values=values,
-        modalities=modalities,
-        **frames,
+    return replace(
+        whole,
+        features=frames["features"],
+        pathways=frames["pathways"],
+        completeness=frames["completeness"],
+        attention=frames["attention"],
         maps=maps,
         segmentations=drawn(model, cohort),
         neighbours=nearest(model, cohort, known),
-        reference=known,
-        reference_prediction=None if known is None else model.predict(known)[name],
         notes=tuple(silences(case, tables, mapped, known)),
     )
 
@@ -88,9 +85,24 @@ def explain_stack(
     reference: Cohort | None,
 ) -> Explanation:
     """See `Stack.explain`: what needs nothing of a model but that it predicts."""
+    whole = of_modalities(model, cohort, model.modalities_, target, label, horizon, scale, reference)
+    return replace(whole, notes=(OF_STACKS,))
+
+
+def of_modalities(
+    model: FusionModel | Stack,
+    cohort: Cohort,
+    reads: Collection[str],
+    target: str | None,
+    label: str | None,
+    horizon: float | None,
+    scale: Scale,
+    reference: Cohort | None,
+) -> Explanation:
+    """What each of the modalities that a model `reads` added to its predictions, and nothing else."""
     name = chosen(model, target)
     known = getattr(model, "cohort_", None) if reference is None else reference
-    cohort = cohort.select(modalities=[name for name in cohort.modalities if name in model.modalities_])
+    cohort = cohort.select(modalities=[name for name in cohort.modalities if name in reads])
     said = model.predict(cohort)[name]
     question = asked(said, name, label, horizon, scale)
     values, modalities = by_modality(model, cohort, question, said)
@@ -106,7 +118,7 @@ def explain_stack(
         neighbours=pd.DataFrame(columns=list(NEIGHBOURS)),
         reference=known,
         reference_prediction=None if known is None else model.predict(known)[name],
-        notes=(OF_STACKS,),
+        notes=(),
     )
 
 
@@ -116,11 +128,9 @@ OF_STACKS = (
 )
 
 
-def chosen(model: Answering, target: str | None, method: str = "hirescam") -> str:
-    """The target asked for. Raises `ConfigError` where that is not clear, and for an unknown method."""
+def chosen(model: Answering, target: str | None) -> str:
+    """The target asked for. Raises `ConfigError` where that is not clear."""
     known = list(model.targets_)
-    if method not in ("hirescam", "gradcam"):
-        raise ConfigError(f"method: '{method}'. Choose 'hirescam' or 'gradcam'.")
     if target is None and len(known) > 1:
         raise ConfigError(f"The model has several targets. Say which one to explain: {', '.join(known)}.")
     if target is not None and target not in known:
