@@ -22,7 +22,7 @@ from fusiondx.data.dates import complete_moments, moment
 from fusiondx.data.description import Description, describe_missing, describe_modalities, describe_targets
 from fusiondx.data.folds import Folds, read_folds
 from fusiondx.data.images import ImageData
-from fusiondx.data.modalities import Modality, ModalitySpec, Unknown, read_modality
+from fusiondx.data.modalities import Modality, ModalitySpec, Unknown, read_modality, zeros_apart
 from fusiondx.data.outcomes import at_or_before, columns_of, counted_from, flat, read_target, replaced
 from fusiondx.data.reading import (
     FileSource,
@@ -178,8 +178,8 @@ class Cohort:
         asked = pd.Index(np.asarray(ids, dtype=object))
         at = pd.Index(self.ids).get_indexer(asked)
         if (at < 0).any():
-            bare, lost = {str(id).lstrip("0") for id in self.ids}, asked[at < 0]
-            hint = " Ids are text: zeros in front count." if any(str(id).lstrip("0") in bare for id in lost) else ""
+            lost = asked[at < 0]
+            hint = " Ids are text: zeros in front count." if zeros_apart(lost, self.ids).any() else ""
             raise DataError(f"{counted(len(lost), 'patient')} not in the cohort: {listed(lost)}.{hint}")
         return self[at]
 

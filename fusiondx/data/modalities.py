@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -208,8 +209,7 @@ def _refuse_strangers(ids: Array, known: Array, name: str, file: str) -> None:
     strangers = list(dict.fromkeys(ids))
     if not strangers:
         return
-    bare = {str(id).lstrip("0") for id in known}
-    if all(str(id).lstrip("0") in bare for id in strangers):
+    if zeros_apart(strangers, known).all():
         what = "The ids differ by zeros in front, which spreadsheets drop: write them alike in both tables."
     else:
         what = "Remove them, or leave them out: `unknown: drop` under patients in the YAML, unknown='drop' in Python."
@@ -286,3 +286,9 @@ def _admitted(path: Path, spec: Image | Volume | Bag) -> bool:
 def _files(ids: list[str]) -> str:
     patients = list(dict.fromkeys(ids))
     return f"{counted(len(patients), 'patient')} ({listed(patients)}) with files"
+
+
+def zeros_apart(strangers: Iterable[object], known: Array) -> npt.NDArray[np.bool_]:
+    """Which of these ids would be known but for zeros in front, which spreadsheets drop."""
+    bare = {str(id).lstrip("0") for id in known}
+    return np.array([str(id).lstrip("0") in bare for id in strangers], dtype=bool)
