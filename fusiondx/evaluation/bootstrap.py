@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import pdtr
+from threadpoolctl import threadpool_limits
 
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.evaluation import checking
@@ -24,8 +27,11 @@ from fusiondx.evaluation.survival_brier import integrated_brier, trapezium, with
 from fusiondx.survival.weights import Censoring
 
 Floats = npt.NDArray[np.floating[Any]]
-Counts = npt.NDArray[np.uint16]
+Counts = npt.NDArray[np.uint8]
 """How often each patient is drawn, ``(replicates, patients)``."""
+UNDECIDED = 255
+PATIENTS = 1024
+"""How many are multiplied at a time, so that a processor's cache holds them."""
 
 
 def bootstrap_auroc(score: npt.ArrayLike, positive: npt.ArrayLike, *, replicates: int = 1000, seed: int = 0) -> Floats:
@@ -107,19 +113,29 @@ def bootstrap_integrated_brier(
     end = np.searchsorted(censoring.time, kept[-1], side="right")
 
     def judge(counts: Counts) -> Floats:
-        late, left, found = counts.astype(np.float64) @ error, np.ones(steps + 1), np.empty(len(counts))
-        upto = np.zeros(counts.shape[1] + 1)
+        late, left, found = _product(counts, error), np.ones(steps + 1), np.empty(len(counts))
+        n = counts.shape[1]
+        upto = np.zeros(end + 1, dtype=np.int32)
         for number, drawn in enumerate(counts):
-            np.cumsum(drawn, out=upto[1:])
-            if upto[end] == upto[-1]:
+            np.cumsum(drawn[:end].astype(np.int32), out=upto[1:])
+            if upto[end] == n:
                 found[number] = np.nan
                 continue
-            np.cumprod((upto[-1] - upto[last]) / (upto[-1] - upto[first]), out=left[1:])
+            np.cumprod((n - upto[last]) / (n - upto[first]), out=left[1:])
             seen = drawn[gone] * early @ (1 / left)[before]
-            found[number] = (seen + late[number] / left[ends] @ share) / upto[-1]
+            found[number] = (seen + late[number] / left[ends] @ share) / n
         return found
 
     return _replicated(judge, len(observed), replicates, seed)
+
+
+def _product(counts: Counts, values: Floats) -> Floats:
+    """Sums of `values`, ``(patients, columns)``, over those drawn: shape ``(replicates, columns)``."""
+    total = np.zeros((len(counts), values.shape[1]))
+    for start in range(0, len(values), PATIENTS):
+        some = slice(start, start + PATIENTS)
+        total += counts[:, some].astype(np.float64) @ values[some]
+    return total
 
 
 def _runs(censoring: Censoring, steps: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -138,13 +154,49 @@ def _replicated(judge: Callable[[Counts], Floats], patients: int, replicates: in
     def block(seeds: np.random.SeedSequence, size: int) -> Floats:
         return judge(resampled(np.random.default_rng(seeds), size, patients))
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # matrix products must not ask for every core in every block
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
         return np.concatenate(list(pool.map(block, np.random.SeedSequence(seed).spawn(len(sizes)), sizes)))
 
 
 def resampled(rng: np.random.Generator, replicates: int, patients: int) -> Counts:
     """How often each patient is there in sets of as many, drawn with replacement."""
-    counts: Counts = np.empty((replicates, patients), dtype=np.uint16)
+    draws = _Draws.of(patients)
+    counts: Counts = np.empty((replicates, patients), dtype=np.uint8)
     for row in counts:
-        row[:] = np.bincount(rng.integers(patients, size=patients, dtype=np.uint32), minlength=patients)
+        missing = -1
+        while missing < 0:
+            missing = patients - draws.fill(row, rng)
+        np.add.at(row, rng.integers(patients, size=missing), np.uint8(1))
     return counts
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Independent Poisson numbers of draws for each patient, on the average four standard deviations too few in all.
+
+    Whatever their sum, they are then multinomial, and stay so with the missing ones drawn one by one. Each number comes
+    from 16 random bits by a table, many times as quick as counting draws; where these do not decide it, more bits do.
+    """
+
+    below: Floats
+    """Probability of at most 0, 1, 2... draws."""
+    table: npt.NDArray[np.uint8]
+    """How many draws the bits mean."""
+
+    @classmethod
+    def of(cls, patients: int) -> _Draws:
+        below = pdtr(np.arange(32), max(0.0, 1 - 4 / np.sqrt(patients)))
+        edges = np.arange(2**16 + 1) / 2**16
+        least, most = np.searchsorted(below, edges[:-1], "right"), np.searchsorted(below, edges[1:], "left")
+        return cls(below, np.where(least == most, least, UNDECIDED).astype(np.uint8))
+
+    def fill(self, row: npt.NDArray[np.uint8], rng: np.random.Generator) -> int:
+        """Write such numbers into `row`, ``(patients,)``; gives their sum."""
+        bits = rng.integers(2**64 - 1, size=-(-len(row) // 4), dtype=np.uint64, endpoint=True).view(np.uint16)[
+            : len(row)
+        ]
+        np.take(self.table, bits, out=row, mode="clip")
+        unsure = np.flatnonzero(row == UNDECIDED)
+        row[unsure] = np.searchsorted(self.below, (bits[unsure] + rng.random(len(unsure))) / 2**16, "right")
+        return int(row.sum(dtype=np.uint32))

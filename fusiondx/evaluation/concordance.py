@@ -98,7 +98,7 @@ def _share(pairs: ComparablePairs, counts: Array) -> Floats:
 
 def exact(weight: Array) -> type[np.floating[Any]]:
     """A number format in which sums of these, and pairs of a block, are exact: the short one for few whole numbers."""
-    few = np.max(weight.sum(axis=-1), initial=0) < 2**22 and np.max(weight, initial=0) * LARGEST_BASE < 2**12
+    few = np.max(weight.sum(axis=-1), initial=0) < 2**22 and np.max(weight, initial=0) < 2**12 / LARGEST_BASE
     whole = np.issubdtype(weight.dtype, np.integer) or np.array_equal(weight, np.rint(weight))
     return np.float32 if few and whole else np.float64
 

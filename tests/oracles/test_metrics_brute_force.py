@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from fusiondx.evaluation.average_precision import average_precision_of
 from fusiondx.evaluation.bootstrap import bootstrap_auroc, bootstrap_concordance, bootstrap_integrated_brier, resampled
@@ -73,6 +74,20 @@ def test_hand_till(cases):
 
 def draws(replicates, patients, seed):
     return resampled(np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0]), replicates, patients)
+
+
+@pytest.mark.parametrize("patients", [3, 25, 2_000])
+def test_patients_are_drawn_with_replacement(patients):
+    """One patient's number is binomial, two patients' are correlated as of a multinomial, and all add up."""
+    sets, chance = 200_000 // patients, 1 / patients
+    counts = resampled(np.random.default_rng(6), sets, patients).astype(float)
+    assert (counts.sum(axis=1) == patients).all()
+    known = binom.pmf(np.arange(5), patients, chance)
+    found = np.array([(counts == number).mean() for number in range(5)])
+    # numbers of one set are dependent, which makes these means vary less than those of independent ones would
+    assert (np.abs(found - known) <= 4 * np.sqrt(known * (1 - known) / counts.size) + 1e-12).all()
+    pairs = np.mean(counts[:, :-1] * counts[:, 1:])
+    assert pairs == pytest.approx(1 - chance, abs=4 * np.sqrt(3 / counts.size))
 
 
 def test_bootstrap_by_counts_is_that_of_auroc():
