@@ -24,15 +24,19 @@ def average_precision_of(score: Floats, positive: Bools) -> tuple[float, Floats]
     Needs a positive patient. Of ``AP = sum_i y_i P_i / sum_i y_i`` with precision ``P_i`` at the score of patient i,
     the derivative by the weight of a patient (infinitesimal jackknife: Efron 1982); one sort.
     """
-    values, place = np.unique(-score, return_inverse=True)
-    up = np.bincount(place, weights=positive, minlength=len(values))
-    flagged = np.cumsum(np.bincount(place, minlength=len(values)))
+    order = np.argsort(-score)
+    ranked, is_positive = score[order], positive[order]
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+    size = np.diff(np.r_[starts, len(score)])
+    up, flagged = np.add.reduceat(is_positive, starts, dtype=np.int64), starts + size
     precision, found = np.cumsum(up) / flagged, up.sum()
     value = float((up * precision).sum() / found)
     # A patient is flagged at its own score and at every lower one
     rises, falls = (np.cumsum(terms[::-1])[::-1] for terms in (up / flagged, up * precision / flagged))
-    own = positive * (precision[place] - value + rises[place])
-    return value, (own - falls[place]) / found
+    own = is_positive * np.repeat(precision - value + rises, size) - np.repeat(falls, size)
+    influence = np.empty(len(score))
+    influence[order] = own / found
+    return value, influence
 
 
 def estimate_average_precision(score: npt.ArrayLike, positive: npt.ArrayLike) -> Outcome:

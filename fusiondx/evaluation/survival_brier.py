@@ -19,7 +19,6 @@ from fusiondx.survival.weights import AtHorizon, Censoring, Outcomes
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
-Bools = npt.NDArray[np.bool_]
 
 AT_RISK = 5
 """Patients that must be under observation where an integral ends."""
@@ -91,16 +90,19 @@ def integrated_brier(
 
 def brier_scores(survival: Floats, times: Floats, censoring: Censoring) -> Floats:
     """Brier score at each of `times` of ``(patients, times)`` survival probabilities; no interval, in one pass."""
-    total = np.zeros(len(times))
-    for rows, _ in _rows(survival, times, censoring):
-        total += np.ones(len(rows)) @ rows  # several times as quick as a sum over the outer axis
-    return total / len(survival)
+    early, late = np.zeros(len(times)), np.zeros(len(times))
+    for error, free, left in _rows(survival, times, censoring):
+        early += left @ error - left @ free
+        late += np.ones(len(free)) @ free  # several times as quick as a sum over the outer axis
+    return np.asarray((early + late * _survivors(times, censoring)) / len(survival))
 
 
 def integrated_errors(survival: Floats, times: Floats, censoring: Censoring) -> Floats:
     """Per patient: its part of the integrated Brier score, which is their mean, also over resampled patients."""
     share = trapezium(times)
-    return np.concatenate([rows @ share for rows, _ in _rows(survival, times, censoring)])
+    weighed = share * _survivors(times, censoring)
+    rows = _rows(survival, times, censoring)
+    return np.concatenate([free @ weighed + left * (error @ share - free @ share) for error, free, left in rows])
 
 
 def trapezium(times: Floats) -> Floats:
@@ -116,18 +118,21 @@ def within(times: Floats, censoring: Censoring) -> Floats:
     return np.asarray(times[(times <= end) & (censoring.left(times) > 0)])
 
 
-def _rows(survival: Floats, times: Floats, censoring: Censoring) -> Iterator[tuple[Floats, Bools]]:
-    """Weighed squared errors, and who is event-free, some patients at a time."""
-    at = censoring.left(times)
-    survivor = np.divide(1.0, at, out=np.zeros_like(at), where=at > 0)
+def _rows(survival: Floats, times: Floats, censoring: Censoring) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Squared errors, those of them while event-free, and what the others weigh, some patients at a time."""
     gone = np.where(censoring.event != 0, censoring.inverse_before, 0.0)
     rivals = bool((censoring.event > 1).any())
     for time, event, left, rows in zip(*map(blocks, (censoring.time, censoring.event, gone, survival)), strict=True):
         free = time[:, None] > times
         error = rows - (free | (event[:, None] > 1) if rivals else free)
         error *= error
-        error *= np.where(free, survivor, left[:, None])
-        yield error, free
+        yield error, error * free, left
+
+
+def _survivors(times: Floats, censoring: Censoring) -> Floats:
+    """What the event-free weigh at each of `times`: 1 / G(t); 0 where G is."""
+    at = censoring.left(times)
+    return np.divide(1.0, at, out=np.zeros_like(at), where=at > 0)
 
 
 def _stand(
@@ -150,15 +155,15 @@ def _error(at: AtHorizon, predicted: Floats) -> tuple[float, Floats]:
 def _integrated(survival: Floats, times: Floats, censoring: Censoring) -> tuple[float, Floats]:
     """The integrated score, and its derivative in how often each patient counts."""
     share, late = trapezium(times), np.zeros(len(times))
+    weighed = share * _survivors(times, censoring)
     own, early = [np.empty(0)], [np.empty(0)]
-    for rows, free in _rows(survival, times, censoring):
-        own.append(rows @ share)
-        rows *= free
-        early.append(own[-1] - rows @ share)
-        late += np.ones(len(rows)) @ rows
+    for error, free, left in _rows(survival, times, censoring):
+        early.append(left * (error @ share - free @ share))
+        own.append(early[-1] + free @ weighed)
+        late += np.ones(len(free)) @ free
     each = np.concatenate(own)
     # Whoever is gone has the weight 1 / G(T-) at all later times, whoever is not 1 / G(t)
-    amount = np.concatenate([*early, share * late])
+    amount = np.concatenate([*early, weighed * late])
     steps = np.concatenate([censoring.before, np.searchsorted(censoring.table.times, times, side="right")])
     return float(each.mean()), (each - each.mean() - censoring.spread(amount, steps)) / len(each)
 
