@@ -23,6 +23,7 @@ from fusiondx.core.targets import TargetValues
 from fusiondx.errors import ConfigError, DataError, counted, did_you_mean, listed
 from fusiondx.evaluation import formulas
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
+from fusiondx.evaluation.folds import SHARED, spread
 from fusiondx.evaluation.metrics import METRICS, measure, metrics_for
 from fusiondx.evaluation.parts import Part as Part
 from fusiondx.evaluation.prognosis import cause_outcomes, prognosis_outcomes
@@ -38,10 +39,12 @@ def score(parts: Sequence[Part], *, replicates: int = 1000, seed: int = 0) -> tu
     Of several parts (folds, maybe repeated) the value is the mean over those in which the metric is defined. The
     interval is a percentile bootstrap of patients (Efron & Tibshirani 1993): each replicate draws patient ids once
     from the union of all parts and applies their multiplicities in every part, so a patient who is in several parts
-    comes and goes as one. Metrics that have to be fitted, such as the calibration slope, are taken over the predictions
-    of all parts at once, with an interval clustered by patient. Of one part, intervals are by formula where one covers
-    better than a bootstrap; `method` says which it is. Models stay as trained: an interval speaks of the patients
-    judged, not of training again. Patients whose truth is unknown are left out.
+    comes and goes as one. Folds share their training patients, so the mean over them varies more than the patients
+    judged explain: replicates are moved apart by `folds.spread`. Metrics that have to be fitted, such as
+    the calibration slope, are taken over the predictions of all parts at once, with an interval clustered by patient.
+    Of one part, intervals are by formula where one covers better than a bootstrap; `method` says which it is. Models
+    stay as trained: an interval speaks of the patients judged, not of training on others. Patients whose truth is
+    unknown are left out.
 
     Raises `DataError` for predictions that are not finite, that do not match the truths, or of mixed kinds, and
     `ConfigError` for fewer than one replicate.
@@ -208,7 +211,7 @@ class _Trial:
         defined = ~np.isnan(values)
         if not defined.any():
             return Undefined(metric, self.reason(), self.patients, self._events(np.arange(self.patients)))
-        means = mean_of_defined(resampled)
+        means = self._means(values, resampled)
         usable = means[~np.isnan(means)]
         who = np.unique(np.concatenate([place for place, use in zip(self.places, defined, strict=True) if use]))
         if not len(usable):
@@ -223,10 +226,21 @@ class _Trial:
         found = self.outcome(metric, values, resampled, what="paired difference; ")
         if isinstance(found, Undefined):
             return found
-        gaps = mean_of_defined(resampled)
+        gaps = self._means(values, resampled)
         gaps = gaps[~np.isnan(gaps)]
         rarer = min(int((gaps <= 0).sum()), int((gaps >= 0).sum()))
         return replace(found, p=min(1.0, 2 * (1 + rarer) / (1 + len(gaps))))
+
+    def _means(self, values: Floats, resampled: Floats) -> Floats:
+        """Means over folds of `resampled`, ``(replicates,)``, as far apart as folds that share patients vary."""
+        means, parts = mean_of_defined(resampled), np.flatnonzero(~np.isnan(values))
+        drawn = resampled[~np.isnan(resampled[:, parts]).any(axis=1)][:, parts]
+        if len(drawn) < 2:
+            return means
+        wider = spread(values[parts], drawn.var(axis=0, ddof=1), [self.places[part] for part in parts])
+        middle = float(mean_of_defined(values))
+        # a mean cannot leave the range of what it is a mean of
+        return np.asarray(np.clip(middle + wider * (means - middle), np.nanmin(resampled), np.nanmax(resampled)))
 
     def _events(self, who: Array) -> int | None:
         return None if self.happened is None else int(self.happened[who].sum())
@@ -266,7 +280,8 @@ def _positive(part: Part, row: Array) -> Floats:
 def _method(defined: npt.NDArray[np.bool_], usable: int, replicates: int) -> str:
     several = f"mean over {defined.sum()} of {len(defined)} folds; " if len(defined) > 1 else ""
     lost = f", {replicates - usable} of them undefined and left out" if usable < replicates else ""
-    return f"{several}95 % percentile bootstrap of patients, {counted(replicates, 'replicate')}{lost}"
+    shared = SHARED if len(defined) > 1 else ""
+    return f"{several}95 % percentile bootstrap of patients, {counted(replicates, 'replicate')}{lost}{shared}"
 
 
 def _happened(prediction: Prediction, truth: TargetValues) -> Array | None:

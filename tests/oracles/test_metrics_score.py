@@ -19,6 +19,7 @@ from fusiondx.core.targets import Classes, CompetingRisks, Labels, Masks, Number
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.evaluation.dynamic_auc import dynamic_auc
 from fusiondx.evaluation.estimate import Estimate, Undefined
+from fusiondx.evaluation.folds import spread
 from fusiondx.evaluation.influence import estimate
 from fusiondx.evaluation.metrics import METRICS, metrics_for, primary_metric
 from fusiondx.evaluation.score import difference, score, score_one
@@ -84,6 +85,68 @@ def test_interval_is_the_patient_bootstrap_written_out(folds):
         aurocs.append(np.mean(each))
     found = by_name(score(folds, replicates=60, seed=7))["auroc"]
     assert [found.low, found.high] == pytest.approx(np.quantile(aurocs, [0.025, 0.975]))
+
+
+def test_folds_that_agree_too_well_widen_the_interval():
+    """Their values are the same, so they are correlated as much as can be, and the variance is doubled."""
+    label, said = np.tile(np.arange(30) % 2, 4), np.tile(np.random.default_rng(1).normal(size=30), 4)
+    chance, ids = np.clip(0.4 + 0.2 * label + 0.2 * said, 0.01, 0.99), names(120)
+    parts = [diagnosis(ids[fold], chance[fold], label[fold]) for fold in np.split(np.arange(120), 4)]
+    found = by_name(score(parts, replicates=2000))["auroc"]
+    counts = np.random.default_rng(2).multinomial(120, np.full(120, 1 / 120), size=2000)
+    again = [
+        np.mean(
+            [
+                roc_auc_score(label[rows], chance[rows], sample_weight=drawn[rows])
+                for rows in np.split(np.arange(120), 4)
+            ]
+        )
+        for drawn in counts
+    ]
+    low, high = np.quantile(again, [0.025, 0.975])
+    assert found.high - found.low == pytest.approx(np.sqrt(2) * (high - low), rel=0.1)
+    assert "spread for folds" in found.method
+
+
+def test_spread_is_the_root_of_the_design_effect():
+    rows, variances = np.split(np.arange(60), 3), np.full(3, 0.003)
+    expected = np.sqrt(1 + 2 * (1 - 0.0025 / 0.003))
+    assert spread(np.array([0.7, 0.8, 0.75]), variances, rows) == pytest.approx(expected)
+    assert spread(np.array([0.5, 0.9, 0.75]), variances, rows) == 1  # they scatter more, not less
+    assert spread(np.full(3, 0.7), variances, rows) == np.sqrt(2)
+    assert spread(np.array([0.7]), variances[:1], rows[:1]) == 1
+    assert spread(np.full(3, 1.0), np.zeros(3), rows) == 1
+    twice = spread(np.array([0.7, 0.8, 0.75] * 2), np.full(6, 0.003), rows * 2)
+    assert twice == pytest.approx(np.sqrt(1 + 2 * (1 - 0.002 / 0.003)))  # K is 3 in two rounds as well
+
+
+def test_a_mean_stays_in_the_range_of_its_folds():
+    label = np.tile(np.arange(20) % 2, 3)
+    chance = np.where(np.arange(60) == 1, 0.45, 0.2 + 0.6 * label)
+    cuts = np.split(np.arange(60), 3)
+    found = by_name(score([diagnosis(names(60)[fold], chance[fold], label[fold]) for fold in cuts], replicates=50))
+    assert found["auroc"].high <= 1
+    assert found["brier"].low >= 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal", [0.0, 1.0])
+def test_cross_validation_covers_what_models_reach(signal):
+    """A model as unstable as there is: the difference of class means in 20 columns. See docs/evaluation.md."""
+    rng, held = np.random.default_rng(5), []
+    for _ in range(400):
+        label = np.arange(240) % 2
+        columns = rng.normal(size=(240, 20))
+        columns[label == 1, 0] += signal
+        parts = []
+        for test in np.split(rng.permutation(240), 3):
+            train = np.setdiff1d(np.arange(240), test)
+            weight = columns[train][label[train] == 1].mean(axis=0) - columns[train][label[train] == 0].mean(axis=0)
+            chance = 1 / (1 + np.exp(-columns[test] @ weight))
+            parts.append(diagnosis(names(240)[test], chance, label[test]))
+        held.append(by_name(score(parts, replicates=200))["auroc"])
+    truth = 0.5 if not signal else np.mean([found.value for found in held])
+    assert 0.89 <= np.mean([found.low <= truth <= found.high for found in held]) <= 0.98
 
 
 def test_difference_is_the_paired_bootstrap_written_out():
