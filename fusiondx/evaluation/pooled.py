@@ -21,6 +21,7 @@ from fusiondx.errors import ConfigError, did_you_mean
 from fusiondx.evaluation import checking
 from fusiondx.evaluation.delong import from_influence
 from fusiondx.evaluation.estimate import Outcome, Undefined
+from fusiondx.evaluation.folds import SHARED, spread_over
 from fusiondx.evaluation.multiclass import INFLUENCES
 from fusiondx.evaluation.parts import Part
 from fusiondx.evaluation.score import require_paired, require_usable
@@ -62,9 +63,9 @@ def pooled_difference(parts_a: Sequence[Part], parts_b: Sequence[Part], metric: 
     """`metric` of a minus that of b over all folds' predictions together, with a paired 95 % interval and p-value.
 
     Both are of the same patients in the same folds; a patient of several folds counts as one. Metrics: `auroc`,
-    `average_precision`, `brier` and `accuracy` of classes, `mse` and `mae` of numbers. Where no patient is in several
-    folds, two AUROCs are compared by DeLong's test. `Undefined` where the patients cannot give the metric; raises
-    `ConfigError` for another one, and `DataError` as `difference`.
+    `average_precision`, `brier` and `accuracy` of classes, `mse` and `mae` of numbers. Of one set two AUROCs are
+    compared by DeLong's test; of folds, standard errors grow by `folds.spread_over`. `Undefined` where the patients
+    cannot give the metric; raises `ConfigError` for another one, and `DataError` as `difference`.
 
     >>> ids = np.arange(400)
     >>> a, b = (evaluation.class_part(said, positive, ids=ids) for said in (probability, 1 - probability))
@@ -84,9 +85,11 @@ def pooled_difference(parts_a: Sequence[Part], parts_b: Sequence[Part], metric: 
         return Undefined(metric, reason, patients, events)
     (value_a, influence_a), (value_b, influence_b) = find(*a), find(*b)
     together = np.bincount(patient, weights=influence_a - influence_b, minlength=patients).astype(np.float64)
-    folds = f"{len(parts_a)} folds together" if len(parts_a) > 1 else "one held-out set"
+    several = len(parts_a) > 1
+    folds = f"{len(parts_a)} folds together" if several else "one held-out set"
     method = f"paired difference over {folds}; 95 % interval and p-value by influence functions, patient by patient"
-    return from_influence(metric, value_a - value_b, together, patients, events, method)
+    together *= spread_over(len(parts_a))
+    return from_influence(metric, value_a - value_b, together, patients, events, method + SHARED * several)
 
 
 def _auroc_like(metric: str) -> Callable[[Prediction, TargetValues], Found]:

@@ -1,7 +1,7 @@
 """A prognosis judged by ranks and by probabilities: of one held-out set, or as the mean over folds.
 
 Every metric comes with what each patient adds to it. Over folds these add up patient by patient, so the interval of a
-mean needs no bootstrap, only `spread`. Censoring weights are those of the patients judged, in each fold.
+mean needs no bootstrap, only `spread_over`. Censoring weights are those of the patients judged, in each fold.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fusiondx.core.targets import TargetValues
 from fusiondx.errors import counted
 from fusiondx.evaluation.dynamic_auc import dynamic_auc
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.evaluation.folds import SHARED, spread
+from fusiondx.evaluation.folds import SHARED, spread_over
 from fusiondx.evaluation.influence import Influence, Judged, estimate
 from fusiondx.evaluation.parts import Part
 from fusiondx.evaluation.survival_brier import integrated_brier, prediction_accuracy, survival_brier
@@ -120,11 +120,10 @@ def _over_folds(judged: Sequence[Judged], places: Sequence[Array]) -> Outcome:
     each = np.bincount(row, weights=np.concatenate([found.each for found, _ in used])).astype(np.float64) / len(used)
     first, horizons, share = used[0][0], {found.horizon for found, _ in used}, len(which) / len(row)
     rarer = [found.rarer for found, _ in used if found.rarer is not None]
-    values, variances = np.array([(found.value, found.standard_error**2) for found, _ in used]).T
     mean = replace(
         first,
-        value=float(values.mean()),
-        each=each * spread(values, variances, [place for _, place in used]),
+        value=float(np.mean([found.value for found, _ in used])),
+        each=each * spread_over(len(used)),
         events=max(1, round(sum(found.events for found, _ in used) * share)),
         rarer=round(sum(rarer) * share) if rarer else None,
         horizon=first.horizon if len(horizons) == 1 else None,

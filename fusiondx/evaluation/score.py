@@ -23,7 +23,7 @@ from fusiondx.core.targets import TargetValues
 from fusiondx.errors import ConfigError, DataError, counted, did_you_mean, listed
 from fusiondx.evaluation import formulas
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.evaluation.folds import SHARED, spread
+from fusiondx.evaluation.folds import SHARED, spread_over
 from fusiondx.evaluation.metrics import METRICS, measure, metrics_for
 from fusiondx.evaluation.parts import Part as Part
 from fusiondx.evaluation.prognosis import cause_outcomes, prognosis_outcomes
@@ -40,7 +40,7 @@ def score(parts: Sequence[Part], *, replicates: int = 1000, seed: int = 0) -> tu
     interval is a percentile bootstrap of patients (Efron & Tibshirani 1993): each replicate draws patient ids once
     from the union of all parts and applies their multiplicities in every part, so a patient who is in several parts
     comes and goes as one. Folds share their training patients, so the mean over them varies more than the patients
-    judged explain: replicates are moved apart by `folds.spread`. Metrics that have to be fitted, such as
+    judged explain: replicates are moved apart by `folds.spread_over`. Metrics that have to be fitted, such as
     the calibration slope, are taken over the predictions of all parts at once, with an interval clustered by patient.
     Of one part, intervals are by formula where one covers better than a bootstrap; `method` says which it is. Models
     stay as trained: an interval speaks of the patients judged, not of training on others. Patients whose truth is
@@ -233,14 +233,12 @@ class _Trial:
 
     def _means(self, values: Floats, resampled: Floats) -> Floats:
         """Means over folds of `resampled`, ``(replicates,)``, as far apart as folds that share patients vary."""
-        means, parts = mean_of_defined(resampled), np.flatnonzero(~np.isnan(values))
-        drawn = resampled[~np.isnan(resampled[:, parts]).any(axis=1)][:, parts]
-        if len(drawn) < 2:
+        means, middle = mean_of_defined(resampled), float(mean_of_defined(values))
+        if np.isnan(means).all():
             return means
-        wider = spread(values[parts], drawn.var(axis=0, ddof=1), [self.places[part] for part in parts])
-        middle = float(mean_of_defined(values))
+        wider = middle + spread_over(int((~np.isnan(values)).sum())) * (means - middle)
         # a mean cannot leave the range of what it is a mean of
-        return np.asarray(np.clip(middle + wider * (means - middle), np.nanmin(resampled), np.nanmax(resampled)))
+        return np.asarray(np.clip(wider, np.nanmin(resampled), np.nanmax(resampled)))
 
     def _events(self, who: Array) -> int | None:
         return None if self.happened is None else int(self.happened[who].sum())

@@ -217,9 +217,12 @@ def test_pooled_comparison_is_delongs_and_a_repetition_adds_no_patients():
     a, b = rng.random(80), rng.random(80)
     found = ev.pooled_difference(halves(a, label, ids), halves(b, label, ids), "auroc")
     straight = ev.auroc_difference(a, b, label)
-    assert (found.value, found.low, found.high, found.p) == pytest.approx(
+    whole = ev.pooled_difference([ev.pool(halves(a, label, ids))], [ev.pool(halves(b, label, ids))], "auroc")
+    assert (whole.value, whole.low, whole.high, whole.p) == pytest.approx(
         (straight.value, straight.low, straight.high, straight.p)
     )
+    assert found.value == whole.value
+    assert found.high - found.value == pytest.approx(np.sqrt(1.5) * (whole.high - whole.value))
     assert (found.n, found.events) == (80, label.sum())
     again = ev.pooled_difference(halves(a, label, ids) * 2, halves(b, label, ids) * 2, "auroc")
     assert (again.n, again.value) == (80, pytest.approx(found.value))

@@ -1,6 +1,7 @@
 """Scores and their bootstrap intervals against the bootstrap written out, patient by patient."""
 
 import time as clock
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from fusiondx.core.targets import Classes, CompetingRisks, Labels, Masks, Number
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.evaluation.dynamic_auc import dynamic_auc
 from fusiondx.evaluation.estimate import Estimate, Undefined
-from fusiondx.evaluation.folds import spread
+from fusiondx.evaluation.folds import spread_over
 from fusiondx.evaluation.influence import estimate
 from fusiondx.evaluation.metrics import METRICS, metrics_for, primary_metric
 from fusiondx.evaluation.score import difference, score, score_one
@@ -72,7 +73,7 @@ def test_value_is_the_mean_over_parts(folds):
 
 
 def test_interval_is_the_patient_bootstrap_written_out(folds):
-    """The same draws, but patients repeated row by row in every fold."""
+    """The same draws, but patients repeated row by row in every fold; then spread, as folds share training patients."""
     rng = np.random.default_rng(7)
     aurocs = []
     for _ in range(60):
@@ -84,48 +85,18 @@ def test_interval_is_the_patient_bootstrap_written_out(folds):
                 each.append(roc_auc_score(truth.fields["label"][rows], prediction.probability[rows, 1]))
         aurocs.append(np.mean(each))
     found = by_name(score(folds, replicates=60, seed=7))["auroc"]
-    assert [found.low, found.high] == pytest.approx(np.quantile(aurocs, [0.025, 0.975]))
-
-
-def test_folds_that_agree_too_well_widen_the_interval():
-    """Their values are the same, so they are correlated as much as can be, and the variance is doubled."""
-    label, said = np.tile(np.arange(30) % 2, 4), np.tile(np.random.default_rng(1).normal(size=30), 4)
-    chance, ids = np.clip(0.4 + 0.2 * label + 0.2 * said, 0.01, 0.99), names(120)
-    parts = [diagnosis(ids[fold], chance[fold], label[fold]) for fold in np.split(np.arange(120), 4)]
-    found = by_name(score(parts, replicates=2000))["auroc"]
-    counts = np.random.default_rng(2).multinomial(120, np.full(120, 1 / 120), size=2000)
-    again = [
-        np.mean(
-            [
-                roc_auc_score(label[rows], chance[rows], sample_weight=drawn[rows])
-                for rows in np.split(np.arange(120), 4)
-            ]
-        )
-        for drawn in counts
-    ]
-    low, high = np.quantile(again, [0.025, 0.975])
-    assert found.high - found.low == pytest.approx(np.sqrt(2) * (high - low), rel=0.1)
+    spread = found.value + spread_over(6) * (np.quantile(aurocs, [0.025, 0.975]) - found.value)
+    assert [found.low, found.high] == pytest.approx(spread)
     assert "spread for folds" in found.method
-
-
-def test_spread_is_the_root_of_the_design_effect():
-    rows, variances = np.split(np.arange(60), 3), np.full(3, 0.003)
-    expected = np.sqrt(1 + 2 * (1 - 0.0025 / 0.003))
-    assert spread(np.array([0.7, 0.8, 0.75]), variances, rows) == pytest.approx(expected)
-    assert spread(np.array([0.5, 0.9, 0.75]), variances, rows) == 1  # they scatter more, not less
-    assert spread(np.full(3, 0.7), variances, rows) == np.sqrt(2)
-    assert spread(np.array([0.7]), variances[:1], rows[:1]) == 1
-    assert spread(np.full(3, 1.0), np.zeros(3), rows) == 1
-    twice = spread(np.array([0.7, 0.8, 0.75] * 2), np.full(6, 0.003), rows * 2)
-    assert twice == pytest.approx(np.sqrt(1 + 2 * (1 - 0.002 / 0.003)))  # K is 3 in two rounds as well
+    assert spread_over(1) == 1
 
 
 def test_a_mean_stays_in_the_range_of_its_folds():
     label = np.tile(np.arange(20) % 2, 3)
-    chance = np.where(np.arange(60) == 1, 0.45, 0.2 + 0.6 * label)
+    chance = np.where(np.arange(60) == 1, 0.1, 0.2 + 0.6 * label)
     cuts = np.split(np.arange(60), 3)
     found = by_name(score([diagnosis(names(60)[fold], chance[fold], label[fold]) for fold in cuts], replicates=50))
-    assert found["auroc"].high <= 1
+    assert found["auroc"].low < found["auroc"].high == 1
     assert found["brier"].low >= 0
 
 
@@ -317,7 +288,7 @@ def test_score_is_quick():
 
 
 def test_survival_metrics_of_one_set_and_of_folds():
-    """One set is judged as its functions judge it; a fold that comes twice changes nothing but its patients' weight."""
+    """One set is judged as its functions judge it; of folds, each patient adds up."""
     rng = np.random.default_rng(0)
     ids, time, event = names(80), rng.exponential(size=80), (rng.random(80) < 0.6).astype(int)
     times = np.linspace(0.1, 1.5, 9)
@@ -335,5 +306,6 @@ def test_survival_metrics_of_one_set_and_of_folds():
     twice = by_name(score([part, part], replicates=2))
     for name in expected:
         assert (twice[name].value, twice[name].n) == (pytest.approx(found[name].value), 80)
-        assert twice[name].high == pytest.approx(found[name].high)
+        wider = estimate(replace(expected[name], each=spread_over(2) * expected[name].each))
+        assert (twice[name].low, twice[name].high) == pytest.approx((wider.low, wider.high))
         assert "mean over 2 of 2 folds" in twice[name].method
