@@ -305,7 +305,7 @@ class FusionModel(Answering):
         label: str | None = None,
         horizon: float | None = None,
         scale: Scale = "probability",
-        method: Method = "hirescam",
+        method: Method = "integrated",
         reference: Cohort | None = None,
     ) -> Explanation:
         """What drove the prediction of one number for each patient: by modality, column, gene set and place.
@@ -313,7 +313,8 @@ class FusionModel(Answering):
         The number is the probability of `label` (a class, finding or cause; left out, each patient's most probable
         one), for a prognosis that of an event by `horizon` (in the target's unit; left out, the middle of the curves'
         times), or a quantity. `scale` "link" explains log odds, or for a prognosis the log cumulative hazard, instead.
-        `method` draws the heat maps of networks with feature maps: HiResCAM, or Grad-CAM with its averaged slopes.
+        `method` draws the heat maps: "integrated" gradients of the pixels, or class activation maps of the feature
+        maps, "hirescam" or "gradcam"; frozen networks have the latter only, vision transformers their attention.
         `reference` are the patients whose average columns are compared with, and among whom neighbours are looked for;
         left out, the training patients, which a loaded model does not remember.
 

@@ -137,7 +137,7 @@ class Segmenting(Protocol):
 
 @runtime_checkable
 class Mapped(Protocol):
-    """An image encoder that tells where feature maps become tokens, so that heat maps can be drawn."""
+    """An image encoder that tells where feature maps become tokens, so that class activation maps can be drawn."""
 
     @property
     def readers(self) -> tuple[nn.Module, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pandas as pd
 from torch import Tensor
@@ -54,8 +54,8 @@ def explain(
     reference: Cohort | None,
 ) -> Explanation:
     """See `FusionModel.explain`; `read` makes a cohort ready for the model's networks."""
-    if method not in ("hirescam", "gradcam"):
-        raise ConfigError(f"method: '{method}'. Choose 'hirescam' or 'gradcam'.")
+    if method not in get_args(Method):
+        raise ConfigError(f"method: '{method}'. Choose one of: {', '.join(get_args(Method))}.")
     whole = of_modalities(model, cohort, list(model.preparations_), target, label, horizon, scale, reference)
     cohort, known = whole.cohort, whole.reference
     case = Case(model, cohort, read, whole.question, whole.prediction)
@@ -185,4 +185,5 @@ def silences(case: Case, tables: Sequence[TableEncoder], mapped: Sequence[Mapper
     reason = why if known is None else "its encoder keeps them where they are not found"
     columns = [f"'{n}': its columns are not attributed, for {reason}." for n in column_names(case) if n not in told]
     images = [n for n, m in case.cohort.modalities.items() if isinstance(m.data, ImageData)]
-    return columns + [f"'{n}': no heat maps, for its encoder reads no feature maps." for n in images if n not in places]
+    without = [n for n in images if n not in places]
+    return columns + [f"'{n}': no heat maps, for its encoder allows none by this method." for n in without]

@@ -14,11 +14,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fusiondx.core.batch import Items
 from fusiondx.core.components import Mapped
 from fusiondx.explain.probe import Probe
 
 Array = npt.NDArray[Any]
-Method = Literal["gradcam", "hirescam"]
+Method = Literal["integrated", "hirescam", "gradcam"]
+
+STEPS = 8
+"""Points on the path from an image's mean to the image."""
+CELLS = 16
+"""Cells a side over which attributions of pixels are averaged: pixel by pixel they are mostly grain."""
+
+INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +41,7 @@ class HeatMaps:
     values: npt.NDArray[np.float32]
     """Shape ``(images, *size)``, the size the cohort is read at."""
     method: str
-    """``gradcam``, ``hirescam`` or, of a vision transformer, ``attention rollout``."""
+    """``integrated``, ``hirescam``, ``gradcam`` or, of a vision transformer, ``attention rollout``."""
 
     def of(self, patient_id: str) -> npt.NDArray[np.float32]:
         """The maps of one patient's images, in order."""
@@ -43,6 +51,32 @@ class HeatMaps:
 def reads_maps(encoder: nn.Module) -> bool:
     """Whether an encoder reads feature maps at layers it tells of."""
     return isinstance(encoder, Mapped) and len(encoder.readers) > 0
+
+
+def integrated(probe: Probe, name: str) -> Float[Tensor, " items *size"]:
+    """Integrated gradients (Sundararajan et al. 2017) of the images that encoder `name` reads, on the straight path
+    from each channel's mean over the image; cells of an image averaged.
+
+    They follow every way from the pixels to the number, which no feature map inside a network has all of.
+    """
+    items = probe.items(name)
+    pixels = items.fields["pixels"].detach()
+    if not len(items):
+        return pixels.sum(dim=1)
+    start = pixels.mean(dim=tuple(range(2, pixels.dim())), keepdim=True)
+    total = torch.zeros_like(pixels)
+    for step in range(STEPS):
+        at = torch.lerp(start.expand_as(pixels), pixels, (step + 0.5) / STEPS).requires_grad_()
+        number = probe.number(name, Items({**items.fields, "pixels": at}, items.patient, items.patients))
+        total += torch.autograd.grad(number.sum(), at)[0] / STEPS
+    return smoothed((total * (pixels - start)).sum(dim=1))
+
+
+def smoothed(heat: Float[Tensor, " items *size"]) -> Float[Tensor, " items *size"]:
+    """Averaged over cells, and laid over the image again."""
+    size = heat.shape[1:]
+    cells = functional.interpolate(heat.unsqueeze(1), [min(CELLS, side) for side in size], mode="area")
+    return functional.interpolate(cells, size, mode=INTERPOLATION[len(size)])[:, 0]
 
 
 def cam(probe: Probe, name: str, method: Method) -> Float[Tensor, " items *size"]:
@@ -99,6 +133,5 @@ def activation(
 
 def spread(heat: Float[Tensor, " items *smaller"], size: Sequence[int]) -> Float[Tensor, " items *size"]:
     """Laid over the image, with the same sum."""
-    mode = "bilinear" if len(size) == 2 else "trilinear"
-    large = functional.interpolate(heat.unsqueeze(1), tuple(size), mode=mode)[:, 0]
+    large = functional.interpolate(heat.unsqueeze(1), tuple(size), mode=INTERPOLATION[len(size)])[:, 0]
     return large * (heat[0].numel() / large[0].numel())

@@ -25,7 +25,7 @@ TOP = 8
 """Columns and gene sets shown; the page holds all of them as a table."""
 IMAGES = 4
 """Images shown of each modality."""
-METHODS = {"hirescam": "HiResCAM", "gradcam": "Grad-CAM"}
+METHODS = {"integrated": "integrated gradients", "hirescam": "HiResCAM", "gradcam": "Grad-CAM"}
 
 Shown = tuple[Panel, str, Table]
 

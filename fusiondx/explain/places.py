@@ -45,11 +45,14 @@ def mapper(case: Case, name: str, method: Method) -> Mapper | None:
         return None
     encoder, extractor = case.model.networks_[0].encoders[name], case.model.extractors_.get(name)
     if isinstance(extractor, FrozenBackbone):
-        return Mapper(name, method, lambda probe, at: frozen_maps(case, probe, name, at, method))
+        inside: Method = "hirescam" if method == "integrated" else method
+        return Mapper(name, inside, lambda probe, at: frozen_maps(case, probe, name, at, inside))
+    if rollout.transformer(encoder) is not None and not heat.reads_maps(encoder):
+        return Mapper(name, rollout.METHOD, lambda probe, at: rollout.rollout(probe, name))
+    if method == "integrated" and extractor is None:
+        return Mapper(name, method, lambda probe, at: heat.integrated(probe, name))
     if heat.reads_maps(encoder):
         return Mapper(name, method, lambda probe, at: heat.cam(probe, name, method))
-    if rollout.transformer(encoder) is not None:
-        return Mapper(name, rollout.METHOD, lambda probe, at: rollout.rollout(probe, name))
     return None
 
 

@@ -15,7 +15,7 @@ import fusiondx as fdx
 from fusiondx.core.batch import Batch, Items
 from fusiondx.core.components import ImageShape, Mapped
 from fusiondx.core.targets import Classes, TargetValues
-from fusiondx.explain.heat import cam, reads_maps
+from fusiondx.explain.heat import cam, integrated, reads_maps
 from fusiondx.explain.probe import Probe, Reading
 from fusiondx.explain.question import Question
 from fusiondx.explain.rollout import rollout, transformer
@@ -66,18 +66,19 @@ DEEP = {name: FLAT[name] for name in ("convnet", "grid", "fcn", "unet", "densene
 @pytest.mark.parametrize("name", FLAT)
 def test_every_image_encoder_that_trains_gives_maps(name: str) -> None:
     probe = probe_of(FLAT[name], (32, 32))
-    heat = cam(probe, "photo", "hirescam")
-    assert heat.shape == (3, 32, 32)
-    assert torch.isfinite(heat).all()
-    assert (heat.flatten(1).abs().sum(dim=1) > 0).all()
+    for heat in (integrated(probe, "photo"), cam(probe, "photo", "hirescam")):
+        assert heat.shape == (3, 32, 32)
+        assert torch.isfinite(heat).all()
+        assert (heat.flatten(1).abs().sum(dim=1) > 0).all()
     assert torch.isfinite(cam(probe, "photo", "gradcam")).all()
 
 
 @pytest.mark.parametrize("name", DEEP)
 def test_volumes_get_maps_too(name: str) -> None:
-    heat = cam(probe_of(DEEP[name], (8, 16, 16)), "photo", "hirescam")
-    assert heat.shape == (3, 8, 16, 16)
-    assert (heat.flatten(1).abs().sum(dim=1) > 0).all()
+    probe = probe_of(DEEP[name], (8, 20, 16))
+    for heat in (integrated(probe, "photo"), cam(probe, "photo", "hirescam")):
+        assert heat.shape == (3, 8, 20, 16)
+        assert (heat.flatten(1).abs().sum(dim=1) > 0).all()
 
 
 @pytest.mark.parametrize("name", ["unet", "fcn"])
@@ -294,7 +295,7 @@ def test_a_card_of_bags_volumes_and_drawn_tumours(tmp_path: Path) -> None:
         ({"target": "survival", "label": "high"}, "one outcome only"),
         ({"target": "survival", "horizon": -1}, "negative"),
         ({"target": "label", "scale": "odds"}, "'probability' or 'link'"),
-        ({"target": "label", "method": "cam"}, "'hirescam' or 'gradcam'"),
+        ({"target": "label", "method": "cam"}, "one of: integrated, hirescam, gradcam"),
     ],
 )
 def test_mistakes_are_told(model: fdx.FusionModel, everyone: fdx.Cohort, asked: dict[str, Any], told: str) -> None:
@@ -306,5 +307,5 @@ def test_what_cannot_be_mapped_is_named(everyone: fdx.Cohort) -> None:
     encoders = {"photo": fdx.Radiomics(families=("first_order",))}
     only = everyone.select(modalities=["photo"], targets=["label"])
     found = fdx.FusionModel(encoders, dim=8, training=ONE_EPOCH).fit(only).explain(only)
-    assert found.notes == ("'photo': no heat maps, for its encoder reads no feature maps.",)
+    assert found.notes == ("'photo': no heat maps, for its encoder allows none by this method.",)
     assert len(found.features)

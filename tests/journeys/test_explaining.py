@@ -141,13 +141,28 @@ def without_cells(planted: Planted, order: Array, steps: int) -> Iterator[fdx.Co
         yield planted.cohort(images=images)
 
 
-def genes_beat_random(model: fdx.FusionModel, planted: Planted, draws: int, steps: int) -> int:
-    """Patients whose deletion curve by attribution falls faster than the mean curve of random orders."""
+def pushes_of_genes(model: fdx.FusionModel, planted: Planted) -> Array:
+    """The attribution of every gene, in the order of their numbers."""
+    cohort = planted.cohort()
+    found = model.explain(cohort, "label", scale="link").features
+    return found.pivot(index="patient_id", columns="column", values="attribution").loc[cohort.ids].to_numpy()
+
+
+def falls_of_genes(model: fdx.FusionModel, planted: Planted) -> Array:
+    """By how much the number falls without each gene alone."""
+    cohort, frame = planted.cohort(), planted.frame
+    said, names = model.predict_proba(cohort, "label").argmax(axis=1), [f"gene_{j:02d}" for j in range(GENES)]
+    mean = model.cohort_.table.frame(names).mean()
+    without = [areas(model, said, iter([planted.cohort(frame.assign(**{name: mean[name]}))])) for name in names]
+    return areas(model, said, iter([cohort]))[:, None] - np.stack(without, axis=1)
+
+
+def genes_beat_random(model: fdx.FusionModel, planted: Planted, pushes: Array, draws: int, steps: int) -> int:
+    """Patients whose deletion curve by `pushes` falls faster than the mean curve of random orders."""
     cohort, random = planted.cohort(), np.random.default_rng(0)
-    found = model.explain(cohort, "label", scale="link")
-    pushes = found.features.pivot(index="patient_id", columns="column", values="attribution").loc[cohort.ids]
-    said, mean = model.predict_proba(cohort, "label").argmax(axis=1), model.cohort_.table.frame(list(pushes)).mean()
-    ours = areas(model, said, without_genes(planted, np.argsort(-pushes.to_numpy(), axis=1), mean, steps))
+    names = [f"gene_{j:02d}" for j in range(GENES)]
+    said, mean = model.predict_proba(cohort, "label").argmax(axis=1), model.cohort_.table.frame(names).mean()
+    ours = areas(model, said, without_genes(planted, np.argsort(-pushes, axis=1), mean, steps))
     orders = [random.permuted(np.tile(np.arange(GENES), (len(cohort), 1)), axis=1) for _ in range(draws)]
     theirs = np.mean([areas(model, said, without_genes(planted, o, mean, steps)) for o in orders], axis=0)
     return int((ours < theirs).sum())
@@ -181,7 +196,7 @@ def test_modalities_add_up_and_the_signs_are_right(explanation: Explanation, sho
 
 def test_deleting_by_attribution_beats_random_orders(model: fdx.FusionModel, shown: Planted) -> None:
     few = some(shown, slice(0, 8))
-    assert genes_beat_random(model, few, draws=2, steps=4) >= 7
+    assert genes_beat_random(model, few, pushes_of_genes(model, few), draws=2, steps=4) >= 7
     assert cells_beat_random(model, few, draws=2, steps=4) >= 7
 
 
@@ -210,35 +225,57 @@ def test_a_prognosis_is_explained_at_its_horizon(model: fdx.FusionModel, shown: 
     assert strongest(far) == PLANTED
 
 
+def learnt(planted: Planted, omics: Any, photo: Any, epochs: int) -> tuple[fdx.FusionModel, Planted]:
+    """A model of the first 200 patients, and the others; one that has not learnt what was planted could not be
+    explained by it."""
+    model, shown = fitted(some(planted, slice(0, 200)).cohort(), omics, photo, epochs), some(planted, slice(200, 300))
+    said = model.predict_proba(shown.cohort(), "label").argmax(axis=1) == 1
+    assert (said == (shown.frame["label"] == "yes")).mean() >= 0.9
+    return model, shown
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("omics", "photo"),
+    ("omics", "photo", "epochs"),
     [
-        ("mlp", SMALL),
-        (fdx.SNN(components=16), fdx.ConvNet(channels=(8, 16))),
-        ("gene_gate", fdx.FCN(channels=(8, 8, 16))),
-        ("tabnet", fdx.UNet(channels=4, depth=2)),
-        (
+        pytest.param("mlp", SMALL, 30, id="mlp-smallcnn"),
+        pytest.param(fdx.SNN(components=16), fdx.ConvNet(channels=(8, 16)), 30, id="snn-convnet"),
+        pytest.param("gene_gate", fdx.FCN(channels=(8, 8, 16)), 30, id="gene_gate-fcn"),
+        pytest.param("mlp", fdx.UNet(channels=4, depth=2), 60, id="mlp-unet"),
+        pytest.param(
             fdx.Pathways(sets={"all": tuple(f"gene_{j:02d}" for j in range(GENES))}),
             fdx.ConvNet(channels=(8, 16), grid=4),
+            30,
+            id="pathways-grid",
         ),
-        (fdx.FTTransformer(width=16, blocks=1), SMALL),
+        pytest.param(fdx.FTTransformer(width=16, blocks=1), SMALL, 30, id="fttransformer-smallcnn"),
     ],
-    ids=["mlp-smallcnn", "snn-convnet", "gene_gate-fcn", "tabnet-unet", "pathways-grid", "fttransformer-smallcnn"],
 )
-def test_a_hundred_patients(tmp_path: Path, omics: Any, photo: Any) -> None:
-    planted = Planted(tmp_path, 300, seed=1)
-    model, shown = (
-        fitted(some(planted, slice(0, 200)).cohort(), omics, photo, epochs=30),
-        some(planted, slice(200, 300)),
-    )
+def test_a_hundred_patients(tmp_path: Path, omics: Any, photo: Any, epochs: int) -> None:
+    model, shown = learnt(Planted(tmp_path, 300, seed=1), omics, photo, epochs)
     found = model.explain(shown.cohort(), "label", label="yes", scale="link")
     counts = {
         "gene": strongest(found) == PLANTED,
         "peaks": int(peaks_inside(found, shown).sum()),
-        "genes": genes_beat_random(model, shown, draws=4, steps=8),
+        "genes": genes_beat_random(model, shown, pushes_of_genes(model, shown), draws=4, steps=8),
         "cells": cells_beat_random(model, shown, draws=4, steps=8),
     }
     print(counts)
     assert counts["gene"]
-    assert min(counts["genes"], counts["cells"]) >= 95
+    assert min(counts["peaks"], counts["genes"], counts["cells"]) >= 95
+
+
+@pytest.mark.slow
+def test_a_hundred_patients_of_tabnet(tmp_path: Path) -> None:
+    """TabNet chooses anew which columns to look at once some are gone, so that no order falls as it should: not even
+    that of what the answer loses without each gene alone, which is what an order of genes can know at best."""
+    model, shown = learnt(Planted(tmp_path, 300, seed=1), "tabnet", SMALL, epochs=100)
+    found = model.explain(shown.cohort(), "label", label="yes", scale="link")
+    ours, theirs = (
+        genes_beat_random(model, shown, order(model, shown), draws=4, steps=8)
+        for order in (pushes_of_genes, falls_of_genes)
+    )
+    print({"genes": ours, "genes one at a time": theirs})
+    assert strongest(found) == PLANTED
+    assert ours >= theirs
+    assert cells_beat_random(model, shown, draws=4, steps=8) >= 95

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 import torch
-from captum.attr import LayerAttribution, LayerGradCam
+from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam
 
 import fusiondx as fdx
 from fusiondx.core.batch import Batch, Items
@@ -18,7 +19,7 @@ from fusiondx.core.components import ImageShape, RawImages
 from fusiondx.core.targets import Classes, TargetValues
 from fusiondx.encoders.frozen import FrozenBackbone
 from fusiondx.explain import unfrozen
-from fusiondx.explain.heat import cam
+from fusiondx.explain.heat import STEPS, cam, integrated
 from fusiondx.explain.probe import Probe, Read, Reading
 from fusiondx.explain.question import Question
 from fusiondx.explain.rollout import rolled
@@ -43,19 +44,33 @@ def test_a_heads_slope_is_that_of_its_formula() -> None:
     torch.testing.assert_close(found, true, atol=1e-6, rtol=1e-5)
 
 
-def test_maps_of_one_layer_are_captums() -> None:
+def seeing(size: int) -> tuple[Any, Probe, Callable[[torch.Tensor], torch.Tensor]]:
+    """An encoder of images of that size in a network before three patients, and the number as a function of pixels."""
     torch.manual_seed(0)
-    encoder = fdx.SmallCNN(channels=(4, 4, 4), dense=4).build(ImageShape(1, (32, 32)), 8)
+    encoder = fdx.SmallCNN(channels=(4, 4, 4), dense=4).build(ImageShape(1, (size, size)), 8)
     network = Network({"photo": encoder}, Mean().build(("photo",), 8), {"label": diagnosis()}, 0.0)
-    items = Items({"pixels": torch.randn(3, 1, 32, 32)}, torch.arange(3), 3)
+    items = Items({"pixels": torch.randn(3, 1, size, size)}, torch.arange(3), 3)
     reading = Reading(
         dict(network.named_heads())["label"], Question("label", "yes", scale="link"), IDS, BLANK, np.ones(3, np.int64)
     )
     probe = Probe.of([network], Batch(tuple(IDS), {"photo": items}, {}), reading)
+    return encoder, probe, lambda pixels: probe.number("photo", Items({"pixels": pixels}, items.patient, 3))
 
-    def number(pixels: torch.Tensor) -> torch.Tensor:
-        return probe.number("photo", Items({"pixels": pixels}, items.patient, 3))
 
+def test_maps_of_pixels_are_captums() -> None:
+    _, probe, number = seeing(16)  # as many pixels as cells: nothing is averaged
+    pixels = probe.items("photo").fields["pixels"]
+    start = pixels.mean(dim=(2, 3), keepdim=True).expand_as(pixels)
+    # its batches hold the patients several times over, one copy after the other: one point at a time keeps them apart
+    theirs = IntegratedGradients(number).attribute(
+        pixels, start, n_steps=STEPS, method="riemann_middle", internal_batch_size=3
+    )
+    torch.testing.assert_close(integrated(probe, "photo"), theirs.sum(dim=1).float(), atol=1e-6, rtol=1e-4)
+
+
+def test_maps_of_one_layer_are_captums() -> None:
+    encoder, probe, number = seeing(32)
+    items = probe.items("photo")
     theirs = LayerGradCam(number, encoder.readers[0]).attribute(items.fields["pixels"], attribute_to_layer_input=True)
     cells = theirs.shape[2] * theirs.shape[3]
     large = LayerAttribution.interpolate(theirs, (32, 32), "bilinear")[:, 0] * cells / 32**2
@@ -126,7 +141,9 @@ def test_a_frozen_network_finds_the_planted_spot(tmp_path: Path) -> None:
     )
     encoder = fdx.Backbone(name="test_efficientnet", freeze=True)
     model = fdx.FusionModel({"photo": encoder}, training=fdx.Training(epochs=10, validation=0)).fit(cohort)
-    maps = model.explain(cohort, label="yes", scale="link").maps["photo"].values
+    found = model.explain(cohort, label="yes", scale="link").maps["photo"]
+    assert found.method == "hirescam"  # its pixels were read once and for all: no gradient goes back to them
+    maps = found.values
     inside = [abs(m[y : y + 16, x : x + 16]).mean() / abs(m).mean() for m, (y, x) in zip(maps, corners, strict=True)]
     assert np.mean(np.array(inside)[yes]) > 1.5
     assert np.mean(np.array(inside)[~yes]) < 1.25
