@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ import pydantic
 import yaml
 from pydantic_core import ErrorDetails
 
+from fusiondx.core.wanted import meant, shown, wanted
 from fusiondx.errors import ConfigError, did_you_mean, listed
 
 T = TypeVar("T")
@@ -24,14 +25,31 @@ def parse(type: Any, data: object, where: str) -> Any:
         return adapter.validate_python(data)
     except pydantic.ValidationError as error:
         schema = adapter.json_schema()
-        lines = dict.fromkeys(explain(detail, schema) for detail in error.errors(include_url=False))
+        lines = explained(error.errors(include_url=False), schema)
         raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from None
 
 
-def explain(error: ErrorDetails, schema: Schema) -> str:
-    """One line for one pydantic error."""
-    path, holder, inside = walk(schema, error["loc"])
-    at = f"{'.'.join(path)}: " if path else ""
+def explained(errors: Sequence[ErrorDetails], schema: Schema) -> list[str]:
+    """One line for each place that is wrong: a value that might be one of several things is told all of them."""
+    lines: dict[str, list[str]] = {}
+    for error in errors:
+        path, holder, inside = walk(schema, error["loc"])
+        at = f"{'.'.join(path)}: " if path else ""
+        phrase = wanted(error, inside)
+        if phrase:
+            lines.setdefault(f"{at}{shown(error['input'])} does not fit.{meant(error)}", []).append(phrase)
+        else:
+            lines.setdefault(explain(error, at, path, holder, inside), [])
+    return [f"{line} Give {either(phrases)}." if phrases else line for line, phrases in lines.items()]
+
+
+def either(phrases: Sequence[str]) -> str:
+    """Any of them; an example stands behind a single one only."""
+    return phrases[0] if len(phrases) == 1 else ", or ".join(dict.fromkeys(p.partition(": ")[0] for p in phrases))
+
+
+def explain(error: ErrorDetails, at: str, path: list[str], holder: Schema, inside: Schema) -> str:
+    """One line for one pydantic error that is not about a value."""
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"{at}unknown key.{nearest(path[-1], list(holder.get('properties', {})))}"
     if error["type"] == "union_tag_invalid":

@@ -175,7 +175,7 @@ def test_mistakes_are_named() -> None:
 def test_settings_come_from_a_file() -> None:
     found = parse(fdx.Training, {"augmentation": {"photo": {"rotate": 40}}}, "experiment.yaml")
     assert found.augmentation == {"photo": Augmentation(rotate=40)}
-    with pytest.raises(ConfigError, match=r"augmentation\.photo\.rotate: Input should be less than or equal to 180"):
+    with pytest.raises(ConfigError, match=r"augmentation\.photo\.rotate: 400 does not fit. Give 180 or less"):
         parse(fdx.Training, {"augmentation": {"photo": {"rotate": 400}}}, "experiment.yaml")
     with pytest.raises(ConfigError, match=r"augmentation\.photo\.rotat: unknown key. Did you mean 'rotate'"):
         parse(fdx.Training, {"augmentation": {"photo": {"rotat": 4}}}, "experiment.yaml")

@@ -86,7 +86,7 @@ def test_a_mistake_in_a_sweep_is_told(tmp_path, over, method, message):
     ("point", "message"),
     [
         ({"model.fusion.drpout": 0.1}, "sweep.over: model.fusion.drpout: unknown key. Did you mean 'dropout'?"),
-        ({"model.training.epochs": 0}, "sweep.over: model.training.epochs: Input should be greater"),
+        ({"model.training.epochs": 0}, "sweep.over: model.training.epochs: 0 does not fit. Give 1 or more."),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_told_with_its_place(point, message):

@@ -51,7 +51,7 @@ RUN = ("run", "experiment.yaml", "--out", "../out")
 
 IN_FILES = [
     ("experiment.yaml", "fusion:", "fusoin:", "model.fusoin: unknown key. Did you mean 'fusion'?"),
-    ("experiment.yaml", "epochs: 1", "epochs: few", "model.training.epochs: Input should be a valid integer"),
+    ("experiment.yaml", "epochs: 1", "epochs: few", "model.training.epochs: 'few' does not fit. Give a whole number."),
     ("experiment.yaml", "gated", "gatted", "model.fusion: unknown kind 'gatted'. Did you mean 'gated'?"),
     ("experiment.yaml", "{image: convnet}", "{imgae: convnet}", "has no modality 'imgae'. Did you mean 'image'?"),
     ("experiment.yaml", "{image: convnet}", "{omics: convnet}", "model.encoders.omics: 'convnet' reads image"),
@@ -68,7 +68,7 @@ IN_FILES = [
         "sweep: {over: {model.dmi: [1]}}\nrequire:",
         "dmi: unknown key. Did you mean 'dim'?",
     ),
-    ("experiment.yaml", "require:", "seeds: [-1]\nrequire:", "seeds.0: Input should be greater than or equal to 0"),
+    ("experiment.yaml", "require:", "seeds: [-1]\nrequire:", "seeds.0: -1 does not fit. Give 0 or more."),
     ("experiment.yaml", "require:", "tracking: [mlfow]\nrequire:", "unknown kind 'mlfow'. Did you mean 'mlflow'?"),
     ("experiment.yaml", "{test: 0.5}", "{test: 0.5", "experiment.yaml:5"),
     ("experiment.yaml", "{test: 0.5}", "{test: 1.5}", "give the share of patients to test on"),
@@ -101,7 +101,7 @@ def test_a_mistake_in_a_file(folder, capsys, command, file, right, wrong, messag
     [
         (("--set", "model.trainin.epochs=3"), "--set: model.trainin: unknown key. Did you mean 'training'?"),
         (("--set", "model.training.epochs"), "write it as key=value"),
-        (("--set", "model.training.epochs=x"), "--set: model.training.epochs: Input should be a valid integer"),
+        (("--set", "model.training.epochs=x"), "--set: model.training.epochs: 'x' does not fit. Give a whole number."),
         (("--data", "nowhere"), "The data folder nowhere does not exist"),
         (("--data", "images"), "patients.csv does not exist in the data folder"),
         (("--out", "."), "not a run folder"),
@@ -140,7 +140,10 @@ def test_a_mistake_in_the_arguments(folder, capsys, arguments, message):
         (("init", "."), "cohort.yaml exists and is left as it is"),
         (("compare", "experiment.yaml", "--out", "x", "--fusions", "gatd"), "model.fusion: unknown kind 'gatd'"),
         (("config", "show", "experimant.yaml"), "does not exist. Did you mean 'experiment.yaml'?"),
-        (("config", "show", "experiment.yaml", "--set", "model.dim=x"), "--set: model.dim: Input should be a valid"),
+        (
+            ("config", "show", "experiment.yaml", "--set", "model.dim=x"),
+            "--set: model.dim: 'x' does not fit.",
+        ),
         (("config", "diff", "experiment.yaml"), "Missing argument"),
     ],
 )
