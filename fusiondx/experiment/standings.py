@@ -10,7 +10,7 @@ import pandas as pd
 from fusiondx.evaluation.estimate import Estimate
 from fusiondx.evaluation.metrics import METRICS
 from fusiondx.reporting.report import Report, Result
-from fusiondx.reporting.words import count, duration, outcome, plain, signed, spread, title
+from fusiondx.reporting.words import aligned, count, duration, outcome, plain, signed, spread, title
 
 RIVALS = ("first", "modality", "baseline")
 """What each model is compared with: the first model, the best single modality, the clinical baseline."""
@@ -106,9 +106,7 @@ def table(report: Report, target: str, rows: pd.DataFrame) -> str:
         ]
         for result, row in zip(results, rows.to_dict("records"), strict=True)
     ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    drawn = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([plain(target), *drawn])
+    return "\n".join([plain(target), *aligned(lines)])
 
 
 def gain(row: Mapping[Any, Any], rival: str) -> str:

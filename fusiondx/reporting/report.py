@@ -12,7 +12,7 @@ import pandas as pd
 from fusiondx.core.predictions import Prediction
 from fusiondx.core.targets import TargetValues
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.reporting.words import ROLES, number, outcome, plain, title
+from fusiondx.reporting.words import ROLES, aligned, number, outcome, plain, title
 
 Part = tuple[Prediction, TargetValues]
 DIFFERENCES = ("model", "versus", "target", "metric", "difference", "low", "high", "n", "p", "p_holm")
@@ -176,11 +176,9 @@ def _listing(target: str, results: tuple[Result, ...]) -> str:
         *(title(m) if i else f"{title(m)} (95 % interval)" for i, m in enumerate(metrics)),
     )
     rows = [head, *(_cells(result, metrics) for result in results)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     undefined = [e for result in results for e in result.estimates if isinstance(e, Undefined)]
     reasons = dict.fromkeys(f"{title(e.metric)} undefined: {plain(e.reason)}" for e in undefined)
-    return "\n".join([plain(target), *lines, *reasons])
+    return "\n".join([plain(target), *aligned(rows), *reasons])
 
 
 def _cells(result: Result, metrics: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 from fusiondx.evaluation.estimate import Estimate, Outcome
 from fusiondx.evaluation.metrics import METRICS
 
 NOTHING = "\u2013"
 ROLES = {"model": "fusion model", "modality": "single modality", "baseline": "baseline"}
+
+WIDTH = 110
+"""Columns of a terminal that a printed table takes."""
 
 # Control characters, lone surrogates and bidirectional overrides can garble a terminal, an SVG or a line of text
 _UNPRINTABLE = {
@@ -70,3 +74,18 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return NOTHING
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:,.1f} min"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table, its head first, as lines no wider than `WIDTH`: columns that find no room go below, beside the first
+    column again."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    blocks: list[list[int]] = []
+    for column in range(1, len(widths)):
+        if not blocks or sum(widths[c] + 2 for c in blocks[-1]) + widths[column] > WIDTH:
+            blocks.append([0])
+        blocks[-1].append(column)
+    for n, block in enumerate(blocks):
+        if n:
+            yield ""
+        yield from ("  ".join(row[c].ljust(widths[c]) for c in block).rstrip() for row in rows)

@@ -19,7 +19,7 @@ from fusiondx.evaluation.estimate import Estimate, Undefined
 from fusiondx.evaluation.score import difference, score
 from fusiondx.reporting import figures, panels
 from fusiondx.reporting.report import FAILURES, Report, Result
-from fusiondx.reporting.words import number, spread
+from fusiondx.reporting.words import WIDTH, aligned, number, spread, title
 
 MODELS = {
     "clinical + omics + mri (gated)": ("model", 0.9),
@@ -185,10 +185,25 @@ def test_frame_says_why_a_metric_is_undefined(full):
 
 def test_text_lists_every_model_and_the_reason_of_what_is_undefined(full):
     text = str(full)
-    assert all(text.count(name) == len(full.targets) for name in MODELS)
+    for target in full.targets:
+        lines = text.split(f"\n\n{target}\n")[1].split("\n\n")[0].splitlines()
+        assert [line.startswith(name) for line, name in zip(lines[1:], MODELS, strict=False)] == [True] * len(MODELS)
     assert "AUROC undefined: no two classes among 4 patients" in text
     found = full.results[0].estimates[0]
     assert f"{number(found.value)} ({spread(found.low, found.high)})" in text
+
+
+def test_text_fits_a_terminal_and_leaves_no_metric_out(full):
+    text = str(full)
+    assert max(len(line) for line in text.splitlines() if " undefined: " not in line) <= WIDTH
+    for target in full.targets:
+        part = text.split(f"\n\n{target}\n")[1]
+        assert all(title(estimate.metric) in part for estimate in full.about(target)[0].estimates)
+
+
+def test_a_column_wider_than_a_terminal_stands_alone():
+    lines = list(aligned([["model", "a", "b"], ["x", "y" * 200, "z"]]))
+    assert lines == ["model  a", "x      " + "y" * 200, "", "model  b", "x      z"]
 
 
 def test_text_cannot_drive_a_terminal(full):
