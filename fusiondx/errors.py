@@ -1,7 +1,7 @@
 """The errors fusiondx raises, and the phrases they share.
 
-Every message says what is wrong, where, and what to do. Cell values never appear in a message; patient ids do,
-because a user cannot mend a table without them.
+Every message says what is wrong, where, and what to do. Cell values never appear in a message; patient ids and
+the paths of absent files do, because a user cannot mend a table without them.
 """
 
 from collections.abc import Iterable, Sequence

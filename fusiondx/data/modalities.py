@@ -269,10 +269,13 @@ def resolved(written: Array, ids: Array, folder: Path, where: str, spec: Image |
     outside = [id for id, path in zip(ids, paths, strict=True) if path and not path.is_relative_to(root)]
     if outside:
         raise DataError(f"{where}: {_files(outside)} outside the data folder. Give paths inside it, relative to it.")
-    absent = [id for id, path in zip(ids, paths, strict=True) if path and not _admitted(path, spec)]
-    if absent:
+    absent = np.array([path is not None and not _admitted(path, spec) for path in paths], dtype=bool)
+    if absent.any():
         mend = "Write / for \\ in them" if any("\\" in path for path in written) else "Correct the paths"
-        raise DataError(f"{where}: {_files(absent)} that do not exist. {mend}, or blank their cells.")
+        raise DataError(
+            f"{where}: {_files(list(ids[absent]))} that do not exist in the data folder: {listed(written[absent], 3)}. "
+            f"{mend}, blank their cells, or set `on_unreadable: missing` to take them for missing."
+        )
     return paths
 
 

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from fusiondx.errors import DataError, counted, did_you_mean, listed
 
 Array = npt.NDArray[Any]
-MISSING = ("", "NA", "NaN", "nan", "N/A", "null", "None")
+MISSING = ("", "NA", "NaN", "nan", "N/A", "n/a", "#N/A", "<NA>", "null", "None")
 """What stands for a gap in a column of values. In a column of ids only the blank does."""
 CELLS_AT_ONCE = 4_000_000
 BYTES_AT_ONCE = 64 * 2**20

@@ -33,6 +33,8 @@ LEVELS = 20
 ID = re.compile(r"(^|_)(patient|subject|case|participant|sample|record)s?(_?(id|no|number|barcode))?$|^id$", re.I)
 MASK = re.compile(r"mask|seg(mentation)?|roi|outline", re.I)
 SITE = re.compile(r"(^|_)(site|cent(re|er)|hospital|institution|clinic_id)(_|$)", re.I)
+BODY = re.compile(r"(^|_)(body|lesion|tumou?r|primary|anatom\w*|biopsy|metasta\w*|disease|cancer|organ)s?(_|$)", re.I)
+"""Of a site in the body, not of one where patients are treated."""
 SPLIT = re.compile(r"(^|_)(split|fold|subset|partition|cohort_set)(_|$)|^set$", re.I)
 TIME = re.compile(r"(^|_)(os|pfs|dfs|rfs|efs|survival|time|follow_?up|days|months|years)(_|$)", re.I)
 EVENT = re.compile(r"(^|_)(event|dead|death|died|deceased|vital|censor(ed)?|status|relapse|progression)(_|$)", re.I)
@@ -144,7 +146,7 @@ def described(source: FileSource, frame: Table, id: str, folder: Path, targets: 
             found.masks.append(name)
         elif kind:
             found.paths[name] = kind
-        elif like(SITE, name) and not found.site and whole:
+        elif like(SITE, name) and not like(BODY, name) and not found.site and whole:
             found.site = name
         elif like(ID, name):
             found.left_out[name] = "another id"
@@ -183,16 +185,25 @@ class Column:
         return bool(len(self.known)) and bool(np.isfinite(parsed(self.known)).all())
 
     @property
+    def words(self) -> Array:
+        """The values that are no finite numbers."""
+        words: Array = self.known[~np.isfinite(parsed(self.known))]
+        return words
+
+    @property
     def yes_or_no(self) -> bool:
         """Whether it holds 0 and 1 alone."""
         return set(labels(pd.Series(self.known, dtype=object))) == {"0", "1"}
 
+    @property
+    def endings(self) -> str:
+        """The kind of image that the values end like, blank where they end like none."""
+        ends = [k for k, e in PATHS.items() if len(self.known) and all(str(v).lower().endswith(e) for v in self.known)]
+        return ends[0] if ends else ""
+
     def path_kind(self, folder: Path) -> str:
-        """The kind of image whose files the values name, blank where they name none."""
-        for kind, endings in PATHS.items():
-            if len(self.known) and all(str(v).lower().endswith(endings) for v in self.known):
-                return kind if all((folder / str(v)).is_file() for v in self.known[:20]) else ""
-        return ""
+        """The kind of image whose files the values name, blank where they name none that is there."""
+        return self.endings if any((folder / str(v)).is_file() for v in self.known) else ""
 
 
 def outcomes(found: Survey, rest: dict[str, Column], targets: Sequence[str]) -> None:
@@ -254,5 +265,9 @@ def inputs(found: Survey, name: str, column: Column) -> None:
         found.categorical.append(name)
     elif np.isfinite(parsed(np.char.replace(column.known.astype(str), ",", "."))).all():
         found.left_out[name] = "numbers with a decimal comma: write them with a point to use them"
+    elif 2 * len(column.words) < len(column.known):
+        found.left_out[name] = f"numbers, but for {listed(sorted(set(column.words)))}: empty those cells to use them"
+    elif column.endings:
+        found.left_out[name] = "names files, none of which is in this folder: give paths that start here"
     else:
         found.left_out[name] = "text, dates or codes with too many values for a category"

@@ -272,7 +272,8 @@ def test_images_that_are_not_there_or_lie_outside(read, tmp_path, column, path):
     change(tmp_path, "patients.csv", old, new + ("," if column == "scan" else ""))
     message = refused(read, "scan")
     assert f"column '{column}': 1 patient (P2) with files" in message
-    assert ("that do not exist" if path == "2.png" else "outside the data folder") in message
+    told = "that do not exist in the data folder: 2.png." if path == "2.png" else "outside the data folder"
+    assert told in message
 
 
 def test_absolute_paths_inside_the_folder_are_fine(read, tmp_path):

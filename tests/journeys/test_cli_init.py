@@ -109,6 +109,33 @@ def test_tables_as_spreadsheets_write_them(folder, capsys):
     assert cli("check", folder / "experiment.yaml") == 0
 
 
+def test_a_folder_as_it_comes(folder, capsys):
+    """A body site is no hospital, a few pictures are gone, ids are called otherwise, and unknown is spelt out."""
+    table = pd.read_csv(folder / "patients.csv", dtype=str)[["patient_id", "age", "sex", "diagnosis"]]
+    table = table.assign(age=table["age"].mask(table.index < 4, "unknown"), site=np.resize(["arm", "leg"], len(table)))
+    table = table.rename(columns={"patient_id": "Case No", "site": "Site of lesion"})
+    table.to_csv(folder / "patients.csv", sep=";", index=False)
+    (folder / "genes.csv.gz").unlink()
+    pictures = pd.read_csv(folder / "pictures.csv", dtype=str).rename(columns={"patient_id": "case"})
+    pictures.assign(scan="scans/" + pictures["picture"]).to_csv(folder / "pictures.csv", sep=";", index=False)
+    (folder / "photos" / "003.png").unlink()
+    assert cli("init", folder) == 0
+    said = (folder / "cohort.yaml").read_text()
+    cohort = yaml.safe_load(said)
+    assert cohort["patients"] == {"file": "patients.csv", "id": "Case No"}
+    assert cohort["modalities"]["clinical"]["categorical"] == ["sex", "Site of lesion"]
+    wanted = {"kind": "image", "file": "pictures.csv", "id": "case", "path": "picture", "size": 128}
+    assert cohort["modalities"]["picture"] == wanted
+    assert "age (numbers, but for unknown: empty those cells to use them)" in said
+    assert "scan (names files, none of which is in this folder: give paths that start here)" in said
+    capsys.readouterr()
+    assert cli("check", folder / "experiment.yaml") == 2
+    assert "1 patient (003) with files that do not exist in the data folder: photos/003.png." in capsys.readouterr().err
+    change = said.replace("path: picture", "path: picture, on_unreadable: missing")
+    (folder / "cohort.yaml").write_text(change)
+    assert cli("check", folder / "experiment.yaml") == 0
+
+
 def test_images_that_no_table_names_are_found_by_patient_id(folder, capsys):
     """Named after the patient, or in a folder of the patient's; masks, and images of nobody, are left out."""
     (folder / "pictures.csv").unlink()
