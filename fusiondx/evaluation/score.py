@@ -79,7 +79,7 @@ def score_one(prediction: Prediction, truth: TargetValues) -> float:
     metric = next(name for name in trial.names if METRICS[name].higher_is_better)
     value = float(trial.values([(prediction, truth)])[metric][0])
     if np.isnan(value):
-        raise DataError(f"{METRICS[metric].title} is undefined: {trial.reason()}. Judge more patients.")
+        raise DataError(f"{METRICS[metric].title} is undefined: {trial.reason(metric)}. Judge more patients.")
     return value
 
 
@@ -179,7 +179,7 @@ class _Trial:
     def by_formula(self, parts: Sequence[Part]) -> dict[str, Outcome]:
         """Metrics with an interval by formula: those of one part, or those fitted over all of them."""
         if not self.patients:
-            return {name: Undefined(name, self.reason(), 0, self._events(np.arange(0))) for name in self.names}
+            return {name: Undefined(name, self.reason(name), 0, self._events(np.arange(0))) for name in self.names}
         if self.kind is SurvivalPrediction:
             known = [(said.take(row), truth[row]) for (said, truth), row in zip(parts, self.rows, strict=True)]
             return prognosis_outcomes(known, self.places)
@@ -210,7 +210,7 @@ class _Trial:
         """The mean of `values`, ``(parts,)``, with the quantiles of that of `resampled`, ``(replicates, parts)``."""
         defined = ~np.isnan(values)
         if not defined.any():
-            return Undefined(metric, self.reason(), self.patients, self._events(np.arange(self.patients)))
+            return Undefined(metric, self.reason(metric), self.patients, self._events(np.arange(self.patients)))
         means = self._means(values, resampled)
         usable = means[~np.isnan(means)]
         who = np.unique(np.concatenate([place for place, use in zip(self.places, defined, strict=True) if use]))
@@ -243,7 +243,7 @@ class _Trial:
     def _events(self, who: Array) -> int | None:
         return None if self.happened is None else int(self.happened[who].sum())
 
-    def reason(self) -> str:
+    def reason(self, metric: str) -> str:
         """Why no part allows a metric."""
         among = counted(self.patients, "patient")
         event, other, few = _LACKS[self.kind]
@@ -254,6 +254,7 @@ class _Trial:
             return f"no {event} among {among}"
         if events == self.patients and other:
             return f"no {other} among {among}"
+        few = _CALLED.get(metric, few)
         return f"{few} among {among}" if len(self.rows) == 1 else f"{few} in any of {len(self.rows)} folds"
 
 
@@ -266,6 +267,12 @@ _LACKS: dict[type[Prediction], tuple[str, str, str]] = {
     NumberPrediction: ("", "", "no two different true values"),
     MaskPrediction: ("", "", "no patient whose mask holds tumour"),
 }
+
+_CALLED = {
+    "precision": "no patient is called positive",
+    "mcc": "no two classes that are both called",
+}
+"""Metrics that lack something although there are patients of two classes."""
 
 
 def _positive(part: Part, row: Array) -> Floats:

@@ -185,6 +185,13 @@ def test_undefined_says_why(part, metric, reason, recwarn):
     assert not recwarn.list
 
 
+def test_what_nobody_was_called_is_not_laid_on_the_classes():
+    fold = diagnosis(names(4), np.full(4, 0.2), np.array([0, 0, 1, 1]))
+    found = by_name(score([fold, fold], replicates=5))
+    assert found["precision"].reason == "no patient is called positive in any of 2 folds"
+    assert found["mcc"].reason == "no two classes that are both called in any of 2 folds"
+
+
 def test_replicates_without_the_metric_are_counted():
     ids, chance = names(12), np.linspace(0.1, 0.9, 6)
     parts = [diagnosis(ids[of], chance, np.array([0, 0, 0, 0, 0, 1])) for of in (slice(0, 6), slice(6, 12))]
