@@ -152,7 +152,12 @@ def absolute() -> None:
     for name, run in OURS.items():
         took = [seconds(partial(run, p), 5 if n <= 100_000 else 3) for n, p in some.items()]
         slope = math.log10(took[-1] / took[1]) / 2
-        print(f"| {name} | " + " | ".join(f"{s * 1e3:.3g}" for s in took) + f" | {slope:.2f} |", flush=True)
+        print(
+            f"| {name} | "
+            + " | ".join(f"{s * 1e3:,.0f}" if s > 0.1 else f"{s * 1e3:.3g}" for s in took)
+            + f" | {slope:.2f} |",
+            flush=True,
+        )
 
 
 def bootstraps() -> None:
