@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fusiondx.data.reading import FileSource, gaps, labels, parsed, text
-from fusiondx.errors import DataError, did_you_mean, listed
+from fusiondx.errors import DataError, counted, did_you_mean, listed
 
 Array = npt.NDArray[Any]
 Table = dict[str, Array]
@@ -191,6 +191,13 @@ class Column:
         return words
 
     @property
+    def exceptions(self) -> str:
+        """How many these are; a word in several cells is told, one in a single cell may say who the patient is."""
+        words, times = np.unique(self.words.astype(str), return_counts=True)
+        often = [str(word) for word in words[times > 1]]
+        return counted(len(self.words), "cell") + (f" ({listed(often)})" if often else "")
+
+    @property
     def yes_or_no(self) -> bool:
         """Whether it holds 0 and 1 alone."""
         return set(labels(pd.Series(self.known, dtype=object))) == {"0", "1"}
@@ -266,7 +273,7 @@ def inputs(found: Survey, name: str, column: Column) -> None:
     elif np.isfinite(parsed(np.char.replace(column.known.astype(str), ",", "."))).all():
         found.left_out[name] = "numbers with a decimal comma: write them with a point to use them"
     elif 2 * len(column.words) < len(column.known):
-        found.left_out[name] = f"numbers, but for {listed(sorted(set(column.words)))}: empty those cells to use them"
+        found.left_out[name] = f"numbers, but for {column.exceptions}: empty those cells to use them"
     elif column.endings:
         found.left_out[name] = "names files, none of which is in this folder: give paths that start here"
     else:

@@ -112,7 +112,8 @@ def test_tables_as_spreadsheets_write_them(folder, capsys):
 def test_a_folder_as_it_comes(folder, capsys):
     """A body site is no hospital, a few pictures are gone, ids are called otherwise, and unknown is spelt out."""
     table = pd.read_csv(folder / "patients.csv", dtype=str)[["patient_id", "age", "sex", "diagnosis"]]
-    table = table.assign(age=table["age"].mask(table.index < 4, "unknown"), site=np.resize(["arm", "leg"], len(table)))
+    age = table["age"].mask(table.index < 4, "unknown").mask(table.index == 9, "Mr Hill")
+    table = table.assign(age=age, site=np.resize(["arm", "leg"], len(table)))
     table = table.rename(columns={"patient_id": "Case No", "site": "Site of lesion"})
     table.to_csv(folder / "patients.csv", sep=";", index=False)
     (folder / "genes.csv.gz").unlink()
@@ -126,7 +127,8 @@ def test_a_folder_as_it_comes(folder, capsys):
     assert cohort["modalities"]["clinical"]["categorical"] == ["sex", "Site of lesion"]
     wanted = {"kind": "image", "file": "pictures.csv", "id": "case", "path": "picture", "size": 128}
     assert cohort["modalities"]["picture"] == wanted
-    assert "age (numbers, but for unknown: empty those cells to use them)" in said
+    assert "age (numbers, but for 5 cells (unknown): empty those cells to use them)" in said
+    assert "Mr Hill" not in said
     assert "scan (names files, none of which is in this folder: give paths that start here)" in said
     capsys.readouterr()
     assert cli("check", folder / "experiment.yaml") == 2
