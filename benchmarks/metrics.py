@@ -144,6 +144,10 @@ def seconds(run: Callable[[], object], times: int) -> float:
     return best
 
 
+def milliseconds(took: float) -> str:
+    return f"{took * 1e3:,.0f}" if took > 0.1 else f"{took * 1e3:.3g}"
+
+
 def absolute() -> None:
     """Milliseconds of ours, and how they grow."""
     some = {n: Patients.some(n) for n in (*SIZES, 1_000_000)}
@@ -152,12 +156,7 @@ def absolute() -> None:
     for name, run in OURS.items():
         took = [seconds(partial(run, p), 5 if n <= 100_000 else 3) for n, p in some.items()]
         slope = math.log10(took[-1] / took[1]) / 2
-        print(
-            f"| {name} | "
-            + " | ".join(f"{s * 1e3:,.0f}" if s > 0.1 else f"{s * 1e3:.3g}" for s in took)
-            + f" | {slope:.2f} |",
-            flush=True,
-        )
+        print(f"| {name} | {' | '.join(map(milliseconds, took))} | {slope:.2f} |", flush=True)
 
 
 def bootstraps() -> None:

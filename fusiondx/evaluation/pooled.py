@@ -85,11 +85,10 @@ def pooled_difference(parts_a: Sequence[Part], parts_b: Sequence[Part], metric: 
         return Undefined(metric, reason, patients, events)
     (value_a, influence_a), (value_b, influence_b) = find(*a), find(*b)
     together = np.bincount(patient, weights=influence_a - influence_b, minlength=patients).astype(np.float64)
-    several = len(parts_a) > 1
-    folds = f"{len(parts_a)} folds together" if several else "one held-out set"
-    method = f"paired difference over {folds}; 95 % interval and p-value by influence functions, patient by patient"
     together *= spread_over(len(parts_a))
-    return from_influence(metric, value_a - value_b, together, patients, events, method + SHARED * several)
+    folds, shared = (f"{len(parts_a)} folds together", SHARED) if len(parts_a) > 1 else ("one held-out set", "")
+    method = f"paired difference over {folds}; 95 % interval and p-value by influence functions, patient by patient"
+    return from_influence(metric, value_a - value_b, together, patients, events, method + shared)
 
 
 def _auroc_like(metric: str) -> Callable[[Prediction, TargetValues], Found]:
