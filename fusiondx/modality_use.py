@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
 
-from fusiondx.coalitions import Coalitions, Predictor, shapley_weights
+from fusiondx.coalitions import MOST, Coalitions, Predictor, shapley_weights
 from fusiondx.core.predictions import Prediction, SurvivalPrediction
 from fusiondx.data.cohort import Cohort
+from fusiondx.data.missingness import keep, present
 from fusiondx.data.substitution import mean_filled, shuffled
 from fusiondx.errors import ConfigError
 from fusiondx.evaluation.estimate import Estimate, Outcome
@@ -25,6 +26,8 @@ How = Literal["permuted", "dropped", "mean-filled", "Shapley value"]
 HOW: tuple[How, ...] = ("permuted", "dropped", "mean-filled", "Shapley value")
 Verdict = Literal["used", "not shown to help", "harms"]
 SHUFFLED = "labels shuffled"
+Said = Mapping[str, Prediction]
+"""By target."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,9 @@ def modality_audit(
 
     Permuted among those who have it, `permutations` times, the mean of which counts (Breiman 2001); dropped, as if
     nobody had it; the same for all (`mean_filled`); and its exact Shapley value over all 2^M subsets of modalities
-    (Shapley 1953), the worth of a subset being the metric from it alone. Of dropping, the model's way with missing
-    modalities is a part; of permuting it is not, but patients are made who may not exist.
+    (Shapley 1953), the worth of a subset being the metric from it alone; of more than 10 modalities that is left out.
+    Of dropping, the model's way with missing modalities is a part; of permuting it is not, but patients are made who
+    may not exist.
 
     `controls` trains the model anew, on the patients it was trained on, with shuffled labels, and with each modality
     replaced by noise, here and there handed on at random from patient to patient. The first should reach no more
@@ -148,9 +152,14 @@ def modality_audit(
         raise ConfigError(f"permutations={permutations}. Give at least 1.")
     names = [name for name, modality in cohort.modalities.items() if modality.present.any()]
     judge = Judge(cohort, permutations, replicates, seed)
-    worth, changes = judge.of(model, names, HOW)
+    worth, changes = judge.of(model, names, ways(len(cohort.modalities), MOST))
     found = tuple(judge.controls(model, names)) if controls else ()
     return ModalityAudit(worth, changes, found)
+
+
+def ways(modalities: int, most: int) -> tuple[How, ...]:
+    """How so many modalities are changed: of more than `most` subsets would be too many for Shapley values."""
+    return HOW if modalities <= most else tuple(how for how in HOW if how != "Shapley value")
 
 
 @dataclass(frozen=True)
@@ -169,27 +178,53 @@ class Asked:
 def ask(
     model: Predictor, cohort: Cohort, names: Sequence[str], how: Sequence[How], permutations: int, seed: int
 ) -> Asked:
-    """Ask about every patient from each subset of modalities, and with each of `names` changed in the ways `how`."""
-    coalitions = Coalitions.of(model, cohort)
-    again = {name: substituted(model, cohort, name, how, permutations, seed) for name in names}
-    rows = tuple((name, kind) for name in names for kind in how)
+    """Ask about every patient as they are, and with each of `names` changed in the ways `how`.
+
+    Shapley values alone need an answer from every subset of the modalities.
+    """
+    subsets = Coalitions.of(model, cohort) if "Shapley value" in how else None
+    answers = Answers(model, cohort, subsets, permutations, seed)
+    changed = {(name, kind): answers.to(name, kind) for name in names for kind in how}
+    whole = answers.whole()
     parts, weights = {}, np.empty((0, 0))
-    for target in (t for t in coalitions.predictions if t in cohort.targets):
-        every = [coalitions.said(target, c) for c in range(1 << len(coalitions.modalities))]
-        rivals, weights = lined_up(coalitions, every, target, rows, again)
+    for target in (t for t in whole if t in cohort.targets):
+        rivals, weights = lined_up(target, whole, changed, subsets)
         parts[target] = tuple((ranked(said.of(cohort.ids)), cohort.targets[target]) for said in rivals)
-    return Asked(rows, weights, parts)
+    return Asked(tuple(changed), weights, parts)
 
 
-def substituted(
-    model: Predictor, cohort: Cohort, name: str, how: Sequence[How], permutations: int, seed: int
-) -> dict[How, list[dict[str, Prediction]]]:
-    """What the model says with one modality permuted, several times, and mean-filled."""
-    seeds = np.random.SeedSequence(seed).generate_state(permutations)
-    cohorts: dict[How, list[Cohort]] = {"permuted": [shuffled(cohort, name, int(seed)) for seed in seeds]}
-    if "mean-filled" in how:
-        cohorts["mean-filled"] = [mean_filled(cohort, name)]
-    return {kind: [dict(model.predict(changed)) for changed in some] for kind, some in cohorts.items()}
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of patients as they are and changed, from subsets of modalities where those were asked."""
+
+    model: Predictor
+    cohort: Cohort
+    subsets: Coalitions | None
+    permutations: int
+    seed: int
+
+    def whole(self) -> Said:
+        """Of patients as they are."""
+        return self.model.predict(self.cohort) if self.subsets is None else self._among(self.subsets)
+
+    def to(self, name: str, how: How) -> list[Said]:
+        """With modality `name` changed, once or several times; nothing for a Shapley value, which is no change."""
+        if how == "permuted":
+            seeds = np.random.SeedSequence(self.seed).generate_state(self.permutations)
+            return [dict(self.model.predict(shuffled(self.cohort, name, int(seed)))) for seed in seeds]
+        if how == "mean-filled":
+            return [dict(self.model.predict(mean_filled(self.cohort, name)))]
+        if how == "Shapley value":
+            return []
+        if self.subsets is not None:
+            return [self._among(self.subsets, name)]
+        others = [other != name for other in self.cohort.modalities]
+        return [dict(self.model.predict(keep(self.cohort, present(self.cohort) & others)))]
+
+    @staticmethod
+    def _among(subsets: Coalitions, left_out: str | None = None) -> Said:
+        kept = subsets.number(*(name for name in subsets.modalities if name != left_out))
+        return {target: subsets.said(target, kept) for target in subsets.predictions}
 
 
 def ranked(said: Prediction) -> Prediction:
@@ -254,36 +289,26 @@ class Judge:
 
 
 def lined_up(
-    coalitions: Coalitions,
-    said: Sequence[Prediction],
-    target: str,
-    rows: Sequence[tuple[str, How]],
-    again: dict[str, dict[How, list[dict[str, Prediction]]]],
+    target: str, whole: Said, changed: Mapping[tuple[str, How], list[Said]], subsets: Coalitions | None
 ) -> tuple[list[Prediction], npt.NDArray[np.float64]]:
-    """All predictions to judge, those from coalitions first, and the weights of their metrics in every row.
+    """All predictions to judge, that of patients as they are first, and the weights of their metrics in every row.
 
     Row 0 is the metric itself; the others are what the metric loses by a change.
     """
-    rivals, weights = list(said), [one(len(said) - 1, len(said))]
-    shapley = shapley_weights(len(coalitions.modalities))
-    for name, how in rows:
-        at = coalitions.modalities.index(name)
-        if how == "Shapley value":
-            weights.append(shapley[at])
-            continue
-        if how == "dropped":
-            weights.append(weights[0] - one(len(said) - 1 - (1 << at), len(said)))
-            continue
-        extra = [found[target] for found in again[name][how]]
-        gap = np.concatenate([weights[0], np.zeros(len(rivals) - len(said)), np.full(len(extra), -1 / len(extra))])
-        rivals += extra
-        weights.append(gap)
-    return rivals, np.stack([np.pad(row, (0, len(rivals) - len(row))) for row in weights])
-
-
-def one(at: int, size: int) -> npt.NDArray[np.float64]:
-    """Zeros with a one."""
-    return np.asarray(np.eye(size)[at])
+    rivals = [whole[target], *(said[target] for answers in changed.values() for said in answers)]
+    size = len(rivals)
+    if subsets is not None:
+        rivals += [subsets.said(target, number) for number in range(1 << len(subsets.modalities))]
+    weights, at = np.zeros((1 + len(changed), len(rivals))), 1
+    weights[:, 0] = 1.0
+    for row, ((name, _), answers) in zip(weights[1:], changed.items(), strict=True):
+        if answers:
+            row[at : at + len(answers)] = -1 / len(answers)
+            at += len(answers)
+        elif subsets is not None:
+            row[0] = 0.0
+            row[size:] = shapley_weights(len(subsets.modalities))[subsets.modalities.index(name)]
+    return rivals, weights
 
 
 def verdict(changes: Sequence[Change]) -> Verdict:

@@ -16,7 +16,7 @@ from fusiondx.core.predictions import CompetingPrediction, LabelsPrediction, Pre
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.cohort import Cohort
 from fusiondx.evaluation.score import score
-from fusiondx.modality_use import HOW, Asked, ask
+from fusiondx.modality_use import Asked, ask, ways
 from fusiondx.model import FusionModel
 from fusiondx.reporting.report import Part, Result
 
@@ -29,7 +29,7 @@ CLASSICAL = {
     "number": "ridge regression",
 }
 MOST = 5
-"""Modalities up to which a model is asked about each: of one more there are twice as many subsets to predict from."""
+"""Modalities up to which Shapley values are asked for: of one more there are twice as many subsets to predict from."""
 
 
 @dataclass
@@ -90,8 +90,9 @@ class Contender:
         if isinstance(fitted, FusionModel):
             for target, part in overlaps(fitted, seen):
                 self.parts[target].append(part)
-        if self.permutations and self.role == "model" and len(seen) and 1 < len(seen.modalities) <= MOST:
-            self.asked.append(ask(fitted, seen, tuple(seen.modalities), HOW, self.permutations, seed=fold))
+        if self.permutations and self.role == "model" and len(seen) and len(seen.modalities) > 1:
+            how = ways(len(seen.modalities), MOST)
+            self.asked.append(ask(fitted, seen, tuple(seen.modalities), how, self.permutations, seed=fold))
         self.parameters = getattr(fitted, "parameters_", None)
         if isinstance(history := getattr(fitted, "history_", None), pd.DataFrame):
             self.histories.append(history.assign(fold=fold))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 import fusiondx as fdx
@@ -16,6 +18,7 @@ from fusiondx.data.design import Design, Planted
 from fusiondx.data.missingness import keep, present
 from fusiondx.errors import ConfigError
 from fusiondx.evaluation.score import difference
+from fusiondx.modality_use import ask, ways, weighed
 
 DESIGN = Design({"live": Planted(uniqueness=1.5), "other": Planted(uniqueness=1.5), "dead": Planted()})
 QUICK = fdx.Training(epochs=6, batch_size=32, learning_rate=0.01, validation=0)
@@ -92,3 +95,23 @@ def test_the_dead_modality_is_named_in_95_of_100_seeds_and_a_live_one_is_missed_
     told = Counter((name, said) for found in verdicts for name, said in found.items())
     assert named >= 95, told
     assert missed <= 5, told
+
+
+def test_of_many_modalities_all_but_shapley_values_are_asked_for() -> None:
+    """Predictions grow with the modalities, not with their subsets; what is told stays the same."""
+    many = Design({"live": Planted(uniqueness=1.5), **{f"dead{k}": Planted() for k in range(5)}})
+    model, test = fitted(many, 0, patients=200)
+    names = tuple(test.modalities)
+    briefly = weighed([ask(model, test, names, ways(len(names), 5), 2, 0)], 50, 0)
+    assert set(briefly.frame()["change"]) == {"permuted", "dropped", "mean-filled"}
+    fully = fdx.modality_audit(model, test, permutations=2, replicates=50).frame()
+    same = fully[fully["change"] != "Shapley value"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(briefly.frame(), same)
+
+
+def test_a_report_of_many_modalities_says_which_are_used() -> None:
+    many = Design({"live": Planted(uniqueness=1.5), **{f"dead{k}": Planted() for k in range(5)}}).draw(90, 0)
+    model = fdx.FusionModel(dim=4, training=replace(QUICK, epochs=2))
+    report = fdx.cross_validate(model, many, 2, baselines=False, replicates=20, permutations=1)
+    assert set(report.modality_use["modality"]) == set(many.modalities)
+    assert "Shapley value" not in set(report.modality_use["change"])
