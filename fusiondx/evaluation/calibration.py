@@ -17,6 +17,7 @@ from scipy.special import expit, logit
 
 from fusiondx.errors import counted
 from fusiondx.evaluation import checking
+from fusiondx.evaluation.curve_distance import METHOD, NAMES, distance_intervals, distances
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.logistic import LogisticFit, fit_logistic
 from fusiondx.evaluation.proportions import Z95
@@ -28,8 +29,6 @@ Bools = npt.NDArray[np.bool_]
 EDGE = 1e-6
 WALD = "95 % Wald interval"
 SEPARATED = "the probabilities separate the classes, so the slope has no finite estimate"
-DRAWS = 1000
-"""Curves drawn for the interval of the calibration index."""
 
 
 def estimate_calibration_intercept(
@@ -207,8 +206,7 @@ def estimate_calibration_errors(
     """ICI, E50, E90 and Emax: mean, median, 90th percentile and maximum of |observed - predicted| over patients.
 
     Observed risk is `calibration_curve`'s (Austin & Steyerberg 2019). All four are above 0 even for perfect
-    predictions, so the interval spans both what curves drawn around the fitted one give (percentile) and the same
-    distances turned round (basic; Davison & Hinkley 1997), never below 0.
+    predictions; the interval allows for that (`distance_intervals`) and begins at 0 where they may be perfect.
 
     >>> for found in evaluation.estimate_calibration_errors(probability, positive):
     ...     print(found.metric, round(found.value, 3))
@@ -217,51 +215,20 @@ def estimate_calibration_errors(
     e90 0.102
     emax 0.107
     """
-    names = ("ici", "e50", "e90", "emax")
     probability, positive = checking.forecast(probability, positive)
     curve = calibration_curve(probability, positive, patient)
     if isinstance(curve, Undefined):
-        return tuple(Undefined(name, curve.reason, curve.n, curve.events) for name in names)
-    values = _distances(np.abs(curve.at(probability) - probability))
-    drawn = _drawn_distances(curve, probability, seed)
-    ends = np.quantile(drawn, [0.025, 0.975], axis=1)
-    low = np.clip(np.minimum(ends[0], 2 * values - ends[1]), 0.0, values)
-    high = np.maximum(np.maximum(ends[1], 2 * values - ends[0]), values)
+        return tuple(Undefined(name, curve.reason, curve.n, curve.events) for name in NAMES)
+    values = distances(np.abs(curve.at(probability) - probability))
+    low, high = distance_intervals(probability, curve.design, expit, curve.fit.beta, curve.fit.covariance, seed)
+    low, high = np.minimum(low, values), np.maximum(high, values)
     n, events = _patients(positive, patient), int(positive.sum())
     form = f"restricted cubic splines, {len(curve.knots)} knots" if len(curve.knots) else "a line on the logit scale"
-    method, convention = (
-        f"95 % interval, percentile and basic together, of {DRAWS} curves drawn around the fitted one",
-        f"curve: {form}",
-    )
+    convention = f"curve: {form}"
     return tuple(
-        Estimate(name, float(value), float(a), float(b), n, events, method, convention=convention)
-        for name, value, a, b in zip(names, values, low, high, strict=True)
+        Estimate(name, float(value), float(a), float(b), n, events, METHOD, convention=convention)
+        for name, value, a, b in zip(NAMES, values, low, high, strict=True)
     )
-
-
-def _drawn_distances(curve: CalibrationCurve, probability: Floats, seed: int) -> Floats:
-    """The four distances of curves drawn from the fit's normal approximation, shape ``(4, DRAWS)``.
-
-    They are taken at 200 quantiles of the probabilities, where there are more patients than that.
-    """
-    most = 200
-    some = probability if len(probability) <= most else np.quantile(probability, (np.arange(most) + 0.5) / most)
-    rng = np.random.default_rng(seed)
-    root = np.linalg.cholesky(
-        curve.fit.covariance + 1e-14 * np.trace(curve.fit.covariance) * np.eye(len(curve.fit.beta))
-    )
-    betas = curve.fit.beta + rng.standard_normal((DRAWS, len(curve.fit.beta))) @ root.T
-    return _distances(np.abs(expit(betas @ curve.design(some).T) - some))
-
-
-def _distances(gap: Floats) -> Floats:
-    """Mean, median, 90th percentile and maximum over the last axis; they come first in the result."""
-    gap = np.sort(gap, axis=-1)
-    last = gap.shape[-1] - 1
-    below, part = np.divmod(np.array([0.5, 0.9]) * last, 1)
-    low, high = below.astype(int), np.minimum(below.astype(int) + 1, last)
-    middle = gap[..., low] * (1 - part) + gap[..., high] * part
-    return np.stack([gap.mean(axis=-1), middle[..., 0], middle[..., 1], gap[..., -1]])
 
 
 def _logit(probability: Floats) -> tuple[Floats, str]:

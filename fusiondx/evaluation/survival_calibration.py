@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from fusiondx.errors import counted
+from fusiondx.evaluation.curve_distance import METHOD, distance_intervals
 from fusiondx.evaluation.dynamic_auc import unreachable
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.influence import Influence, Judged, estimate
@@ -22,6 +23,7 @@ from fusiondx.survival.weights import AtHorizon, Censoring
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
+Doubles = npt.NDArray[np.float64]
 
 CERTAIN = 1e-8
 """By how much probabilities of 0 and 1 are moved inwards where their logarithm is needed."""
@@ -116,14 +118,13 @@ def smooth_calibration(
     time: npt.ArrayLike,
     event: npt.ArrayLike,
     horizon: float,
-    replicates: int = 200,
     seed: int = 0,
 ) -> SmoothCalibration | Undefined:
     """A smooth calibration curve at `horizon`, its ICI, E50, E90 and Emax (Austin, Harrell & van Klaveren 2020).
 
     Cox regression of the outcome on a restricted cubic spline of log(-log(1 - probability)), four knots, and Breslow's
     baseline hazard. A competing event counts as censoring, so that predictions are to be of the cause-specific kind.
-    The interval of the ICI is a percentile bootstrap of patients; the ICI of few patients is biased upwards.
+    The ICI of few patients is biased upwards; its interval allows for that (`curve_distance`).
     """
     at, predicted = _stand(probability, time, event, horizon)
     happened = at.censoring.event == 1
@@ -132,33 +133,73 @@ def smooth_calibration(
     if reason:
         return Undefined("ici", reason, *said)
     inside = np.clip(predicted, CERTAIN, 1 - CERTAIN)
-    observed = _smooth(inside, at.censoring.time, happened, at.horizon)
+    curve = _Curve.of(inside, at.censoring.time, happened, at.horizon)
+    observed = curve.at(inside)
     distance, order = np.abs(observed - inside), np.argsort(inside, kind="stable")
-    rng, drawn = np.random.default_rng(seed), []
-    for _ in range(replicates):
-        rows = rng.integers(len(inside), size=len(inside))
-        again = inside[rows]
-        if happened[rows].any() and np.ptp(again) > 0:
-            drawn.append(np.mean(np.abs(_smooth(again, at.censoring.time[rows], happened[rows], at.horizon) - again)))
-    low, high = (float(q) for q in np.quantile(drawn, [0.025, 0.975])) if drawn else (0.0, 1.0)
-    moved = counted(int((predicted != inside).sum()), "prediction")
-    method = f"Cox regression on a restricted cubic spline; percentile bootstrap, {len(drawn)} replicates"
-    convention = f"{moved} of 0 or 1 moved inwards by {CERTAIN:g}"
-    value = float(distance.mean())
-    ici = Estimate("ici", value, min(low, value), max(high, value), *said, method, at.horizon, convention=convention)
+    low, high = distance_intervals(inside, curve.design, _chance, curve.coefficients, curve.covariance, seed)
+    value, ends = float(distance.mean()), (float(low[0]), float(high[0]))
+    method = f"Cox regression on a restricted cubic spline; {METHOD}"
+    convention = f"{counted(int((predicted != inside).sum()), 'prediction')} of 0 or 1 moved inwards by {CERTAIN:g}"
+    ici = Estimate("ici", value, min(*ends, value), max(*ends, value), *said, method, at.horizon, convention=convention)
     e50, e90, emax = (float(q) for q in np.quantile(distance, [0.5, 0.9, 1.0]))
     return SmoothCalibration(inside[order], observed[order], ici, e50, e90, emax, at.horizon)
 
 
-def _smooth(probability: Floats, time: Floats, happened: Array, horizon: float) -> Floats:
-    """Per patient: the share with the event by `horizon` among patients of such a prediction."""
-    scale = np.log(-np.log1p(-probability))
-    basis = restricted_cubic(scale, spline_knots(scale))
-    log_hazard = basis @ fit_cox(basis, time, happened, 0.0)
-    times, hazard = breslow(log_hazard, time, happened)
-    reached = np.concatenate([[0.0], hazard])[np.searchsorted(times, horizon, side="right")]
-    log_reached = np.log(reached) if reached > 0 else -np.inf
-    return np.asarray(-np.expm1(-np.exp(np.clip(log_reached + log_hazard, -700, 700))))
+@dataclass(frozen=True)
+class _Curve:
+    """The share with the event by a horizon as a function of its prediction."""
+
+    knots: Doubles
+    coefficients: Floats
+    """Log cumulative hazard at the horizon where the columns are 0, then those of the columns."""
+    covariance: Floats
+
+    @classmethod
+    def of(cls, probability: Floats, time: Floats, happened: Array, horizon: float) -> _Curve:
+        scale = _scale(probability)
+        knots = spline_knots(scale)
+        basis = restricted_cubic(scale, knots)
+        beta = fit_cox(basis, time, happened, 0.0)
+        log_hazard = basis @ beta
+        times, hazard = breslow(log_hazard, time, happened)
+        reached = np.concatenate([[0.0], hazard])[np.searchsorted(times, horizon, side="right")]
+        covariance = _covariance(
+            basis, log_hazard, time, happened, horizon, cox_information(basis, time, happened, beta)
+        )
+        return cls(knots, np.concatenate([[np.log(reached) if reached > 0 else -np.inf], beta]), covariance)
+
+    def design(self, probability: Floats) -> Floats:
+        columns = restricted_cubic(_scale(probability), self.knots)
+        return np.column_stack([np.ones(len(columns)), columns])
+
+    def at(self, probability: Floats) -> Floats:
+        """The share observed among patients of such a prediction."""
+        return _chance(self.design(probability) @ self.coefficients)
+
+
+def _covariance(
+    basis: Floats, log_hazard: Floats, time: Floats, happened: Array, horizon: float, information: Floats
+) -> Floats:
+    """Of the log cumulative hazard at a horizon and of Cox's coefficients (Tsiatis 1981)."""
+    order = np.argsort(-time, kind="stable")
+    hazard = np.exp(np.maximum(log_hazard - log_hazard.max(), -300))[order]
+    total, weighted = np.cumsum(hazard), np.cumsum(hazard[:, None] * basis[order], axis=0)
+    died = time[happened & (time <= horizon)]
+    last = np.searchsorted(-time[order], -died, side="right") - 1
+    step = 1 / total[last]
+    mean = step @ (weighted[last] * step[:, None]) / step.sum()
+    of_beta = np.linalg.pinv(information, rcond=1e-12, hermitian=True)
+    across = -of_beta @ mean
+    alone = step @ step / step.sum() ** 2 - mean @ across
+    return np.block([[np.atleast_2d(alone), across[None, :]], [across[:, None], of_beta]])
+
+
+def _scale(probability: Floats) -> Doubles:
+    return np.asarray(np.log(-np.log1p(-probability)))
+
+
+def _chance(log_cumulative_hazard: Floats) -> Floats:
+    return np.asarray(-np.expm1(-np.exp(np.clip(log_cumulative_hazard, -700, 700))))
 
 
 def _share(time: Floats, event: Array, horizon: float) -> Outcome:

@@ -68,7 +68,7 @@ def displays():
         yield kind.from_predictions(CHANCE, POSITIVE, name="m")
     for metric in ("dynamic_auc", "survival_brier", "ipa"):
         yield OverTimeDisplay.from_predictions(1 - ALIVE, TIMES, TIME, EVENT, metric=metric)
-    yield SurvivalCalibrationDisplay.from_predictions(1 - ALIVE[:, 1], TIME, EVENT, 12.0, replicates=5)
+    yield SurvivalCalibrationDisplay.from_predictions(1 - ALIVE[:, 1], TIME, EVENT, 12.0)
     yield DecisionCurveDisplay.from_survival(1 - ALIVE[:, 1], TIME, EVENT, 12.0)
     yield KaplanMeierDisplay.from_predictions(LATENT, TIME, EVENT, cuts=[0.0])
     yield DistributionDisplay.from_survival(1 - ALIVE[:, 1], TIME, EVENT, 12.0)

@@ -16,9 +16,10 @@ import pytest
 
 from fusiondx.evaluation.concordance import harrell_c
 from fusiondx.evaluation.dynamic_auc import dynamic_auc
-from fusiondx.evaluation.estimate import Estimate
+from fusiondx.evaluation.estimate import Estimate, Undefined
 from fusiondx.evaluation.influence import Influence, Judged, compare, estimate
 from fusiondx.evaluation.survival_brier import integrated_brier, prediction_accuracy, survival_brier
+from fusiondx.evaluation.survival_calibration import smooth_calibration
 from fusiondx.evaluation.uno import uno_c
 
 PATIENTS, CENSORED, STRENGTH = (50, 100, 200, 400), (0.0, 0.3, 0.6, 0.8), (0.3, 1.0, 2.5)
@@ -122,6 +123,35 @@ def test_paired_tests_reject_one_in_twenty(metric: str) -> None:
     assert 0.035 <= rejected(metric, World(0.3, 1.0), 200, 1500, seed=11) <= 0.065
 
 
+MISCALIBRATED = (1.4, 0.4), (1.0, 0.0)
+"""What log cumulative hazards are multiplied by and moved: too far apart and too high, or right."""
+
+
+def index_covered(world: World, n: int, wrong: tuple[float, float], rounds: int, seed: int) -> float:
+    """Share of intervals of the integrated calibration index that hold it; predictions of the true risk, made wrong."""
+    many = world.strength * np.random.default_rng(seed).normal(size=200_000)
+
+    def said(true: np.ndarray) -> np.ndarray:
+        return chance(wrong[0] * (true + np.log(HORIZON / 10)) + wrong[1] - np.log(HORIZON / 10), HORIZON)
+
+    sought, hits = np.abs(said(many) - chance(many, HORIZON)).mean(), []
+    for turn in range(rounds):
+        rng = np.random.default_rng(seed + 1 + turn)
+        true = world.strength * rng.normal(size=n)
+        latent, end = rng.exponential(10 * np.exp(-true)), rng.exponential(world._end, n)
+        found = smooth_calibration(said(true), np.minimum(latent, end), (latent <= end).astype(int), HORIZON)
+        if not isinstance(found, Undefined) and isinstance(found.ici, Estimate):
+            hits.append(found.ici.low <= sought + 1e-12 <= found.ici.high)
+    return float(np.mean(hits))
+
+
+def test_the_calibration_index_covers_at_one_cell_also_where_predictions_are_right() -> None:
+    """A bootstrap's percentiles never reach 0, which is the truth then."""
+    wrong, right = (index_covered(World(0.3, 1.0), 100, off, 100, seed=3) for off in MISCALIBRATED)
+    assert wrong >= 0.83
+    assert right >= 0.9
+
+
 def test_an_interval_covers_at_one_cell() -> None:
     """The quick form of the slow suite above."""
     assert 0.9 <= covered("Harrell's C", World(0.3, 1.0), 100, 200, seed=3)[0] <= 0.99
@@ -149,6 +179,17 @@ def intervals(rounds: int) -> Iterator[str]:
     yield f"Of all cells of all metrics, {share:.0%} are within 0.93 to 0.975."
 
 
+def indices(rounds: int) -> Iterator[str]:
+    yield "\n## Integrated calibration index\n"
+    yield f"Share of {rounds:,} intervals of `smooth_calibration` that hold it, where log cumulative hazards are 1.4"
+    yield "times too far apart and too high, and where they are right: the index is 0 then, and an interval that begins"
+    yield "at 0 can miss it on one side only.\n"
+    yield "| n | censored | strength | wrong | right |\n|---|---|---|---|---|"
+    for n, censored, strength in product((50, 100, 200, 400), (0.0, 0.3, 0.6), (0.3, 1.0)):
+        shares = (index_covered(World(censored, strength), n, off, rounds, seed=1) for off in MISCALIBRATED)
+        yield f"| {n} | {censored:.0%} | {strength:g} | " + " | ".join(f"{share:.3f}" for share in shares) + " |"
+
+
 def paired_tests(rounds: int) -> Iterator[str]:
     yield f"\n## Paired tests\n\nShare of {rounds:,} comparisons of two equally good models with p < 0.05; n = 200.\n"
     yield "| censored | " + " | ".join(METRICS) + " |"
@@ -159,5 +200,6 @@ def paired_tests(rounds: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for line in chain(intervals(int(sys.argv[1])), paired_tests(4 * int(sys.argv[1]))):
+    rounds = int(sys.argv[1])
+    for line in chain(intervals(rounds), indices(rounds), paired_tests(4 * rounds)):
         print(line, flush=True)

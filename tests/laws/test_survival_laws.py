@@ -311,7 +311,7 @@ UNFIT = {
 }
 OTHERS = {
     "slope": lambda risk, time, event: calibration_slope(risk, time, event),
-    "smooth": lambda risk, time, event: smooth_calibration(chance(risk, 4.5), time, event, 4.5, replicates=5),
+    "smooth": lambda risk, time, event: smooth_calibration(chance(risk, 4.5), time, event, 4.5),
     "a": lambda risk, time, event: a_calibration(curves(risk), GRID, time, event),
     "d": lambda risk, time, event: d_calibration(curves(risk), GRID, time, event),
     "groups": lambda risk, time, event: calibration_groups(chance(risk, 4.5), time, event, 4.5),

@@ -142,7 +142,7 @@ def test_calibration_slope_and_smooth_calibration(cohort):
     slope = calibration_slope(cohort["a"], *outcome)
     assert slope.value == pytest.approx(said["slope"], rel=1e-6)
     assert error(slope) == pytest.approx(said["slope_se"], rel=1e-6)
-    smooth = smooth_calibration(cohort["predicted"]["a"][:, 1], *outcome, said["horizon"], replicates=2)
+    smooth = smooth_calibration(cohort["predicted"]["a"][:, 1], *outcome, said["horizon"])
     assert smooth.ici.value == pytest.approx(said["ici"], rel=1e-6)
     assert smooth.e50 == pytest.approx(said["e50"], rel=1e-6)
     assert smooth.emax == pytest.approx(said["emax"], rel=1e-6)

@@ -27,7 +27,7 @@ class SurvivalCalibrationDisplay(Display):
 
     >>> from fusiondx.reporting.displays import SurvivalCalibrationDisplay
     >>> died = 1 - np.exp(-np.exp(risk))  # by time 1
-    >>> display = SurvivalCalibrationDisplay.from_predictions(died, time, event, horizon=1.0, replicates=20)
+    >>> display = SurvivalCalibrationDisplay.from_predictions(died, time, event, horizon=1.0)
     >>> display.frame()["what"].unique().tolist()
     ['curve', 'group']
     >>> axes = display.plot()
@@ -45,18 +45,18 @@ class SurvivalCalibrationDisplay(Display):
         event: npt.ArrayLike,
         horizon: float,
         *,
-        replicates: int = 100,
         name: str = "",
     ) -> Self:
-        """From probabilities of the event by `horizon`, times and events, all ``(patients,)``; `replicates` are drawn
-        for the interval of the index. With competing events (numbers above 1) there are groups only. Raises
-        `DataError` for input that cannot be judged."""
+        """From probabilities of the event by `horizon`, times and events, all ``(patients,)``.
+
+        With competing events (numbers above 1) there are groups only. Raises `DataError` for input that cannot be
+        judged."""
         given = probability, time, event, horizon
         groups, judged = calibration_groups(*given, groups=GROUPS), [estimate(observed_expected(*given))]
         rows: list[dict[str, object]] = []
         smooth = None
         if not (np.asarray(event) > 1).any():  # a smooth curve takes what competes for censoring
-            smooth = smooth_calibration(*given, replicates=replicates)
+            smooth = smooth_calibration(*given)
             judged.append(smooth if isinstance(smooth, Undefined) else smooth.ici)
         if smooth is not None and not isinstance(smooth, Undefined):
             places = np.unique(np.linspace(0, len(smooth.predicted) - 1, POINTS).astype(int))
