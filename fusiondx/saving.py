@@ -29,7 +29,7 @@ from fusiondx.fusion import AnyFusion
 from fusiondx.heads import AnyHead
 from fusiondx.training import Training
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder's layout."""
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 

@@ -22,7 +22,11 @@ Floats = npt.NDArray[np.floating[Any]]
 Bools = npt.NDArray[np.bool_]
 
 CLIP = 10.0
-"""Standardised values are held within this many standard deviations: one absurd cell must not own a gradient."""
+"""Prepared values are held within this many standard deviations: one absurd cell must not own a gradient."""
+BEND = 1.5
+"""Spreads from the median up to which values stay about as they are; further out they grow like their logarithm."""
+NORMAL_QUARTILES = 1.349
+"""Distance of the quartiles of a normal distribution, in deviations."""
 LARGEST = np.finfo(np.float32).max
 SAMPLE = 512
 """Images looked at to fit channel means; spread evenly over the training images."""
@@ -30,17 +34,25 @@ SAMPLE = 512
 
 @spec
 class TablePreparation(Spec):
-    """Choice of columns, logarithm, median imputation with indicators, standardisation, category codes."""
+    """Choice of columns, logarithm, median imputation with indicators, tails drawn in, standardisation, category codes.
+
+    A value x becomes ``(arcsinh((x - median) / (BEND * spread)) - level) / scale``, held within `CLIP`.
+    """
 
     numeric: tuple[str, ...]
     median: tuple[float, ...]
     mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    """With `mean`, of the values as they are: what another cohort is compared with."""
+    spread: tuple[float, ...]
+    """Quartile range in units of a normal deviation; the deviation where half of the values are equal."""
+    level: tuple[float, ...]
     scale: tuple[float, ...]
     indicators: tuple[str, ...]
     """Numeric columns that had gaps in training; each gets a 0/1 column that says where."""
     categories: dict[str, tuple[str, ...]]
     log: tuple[str, ...] = ()
-    """Numeric columns that become log2(x + 1) before anything else; median, mean and scale are of that."""
+    """Numeric columns that become log2(x + 1) before anything else; all other numbers are of that."""
     clock: tuple[float, float] | None = None
     """Mean and spread of the times of observation; None where there are none."""
     kind: Literal["table"] = "table"
@@ -65,22 +77,28 @@ class TablePreparation(Spec):
 
         Raises `DataError` where columns are lacking, or negative though their logarithm is taken.
         """
-        self.refuse_lacking("table", data)
-        place = {name: i for i, name in enumerate(data.names)}
-        columns = np.array([place[name] for name in self.numeric], dtype=np.int64)
-        values = data.numeric[np.ix_(rows, columns)].astype(np.float32)
-        take_log("table", values, self.numeric, np.isin(self.numeric, self.log))
+        values = self._numbers(data, rows)
         gaps = np.isnan(values)
         told = np.isin(self.numeric, self.indicators)
-        values = np.where(gaps, np.asarray(self.median, dtype=np.float32), values)
-        values -= np.asarray(self.mean, dtype=np.float32)
-        values /= np.asarray(self.scale, dtype=np.float32)
-        np.clip(values, -CLIP, CLIP, out=values)
+        values = bent(np.where(gaps, self.median, values), np.asarray(self.median), np.asarray(self.spread))
+        values = np.clip((values - self.level) / self.scale, -CLIP, CLIP).astype(np.float32)
         codes = [self._code(data.categorical[name][rows], known) for name, known in self.categories.items()]
         return {
             "numeric": np.concatenate([values, gaps[:, told].astype(np.float32)], axis=1),
             "codes": np.stack(codes, axis=1) if codes else np.zeros((len(rows), 0), dtype=np.int64),
         }
+
+    def standardised(self, data: TableData, rows: Rows) -> Floats:
+        """Numeric columns by mean and deviation of the training patients, gaps and tails as they are."""
+        return np.asarray((self._numbers(data, rows) - self.mean) / self.deviation)
+
+    def _numbers(self, data: TableData, rows: Rows) -> Floats:
+        self.refuse_lacking("table", data)
+        place = {name: i for i, name in enumerate(data.names)}
+        columns = np.array([place[name] for name in self.numeric], dtype=np.int64)
+        values = data.numeric[np.ix_(rows, columns)].astype(np.float64)
+        take_log("table", values, self.numeric, np.isin(self.numeric, self.log))
+        return np.asarray(values)
 
     def unseen(self, data: TableData, rows: Rows) -> dict[str, int]:
         """Patients per categorical column whose category training never saw."""
@@ -128,8 +146,9 @@ def fit_table(name: str, data: TableData, rows: Rows) -> TablePreparation:
     gaps = np.isnan(values)
     useful = (spread > 0) | (gaps.any(axis=0) & ~gaps.all(axis=0))
     kept = varied(name, values, np.flatnonzero(useful), asked)
-    values = np.where(gaps, median, values)[:, kept]
-    scaler = StandardScaler().fit(values) if len(kept) else None
+    values, middle = np.where(gaps, median, values)[:, kept], median[kept]
+    width = spread_of(values)
+    raw, scaler = (StandardScaler().fit(v) if len(kept) else None for v in (values, bent(values, middle, width)))
     levels = {
         column: tuple(sorted({v for v in data.categorical[column][rows] if v is not None}))
         for column in data.categorical
@@ -146,12 +165,30 @@ def fit_table(name: str, data: TableData, rows: Rows) -> TablePreparation:
     return TablePreparation(
         numeric=tuple(data.names[i] for i in kept),
         median=tuple(median[kept].tolist()),
-        mean=tuple(scaler.mean_.tolist()) if scaler else (),
+        mean=tuple(raw.mean_.tolist()) if raw else (),
+        deviation=tuple(raw.scale_.tolist()) if raw else (),
+        spread=tuple(width.tolist()),
+        level=tuple(scaler.mean_.tolist()) if scaler else (),
         scale=tuple(scaler.scale_.tolist()) if scaler else (),
         indicators=tuple(data.names[i] for i in kept if gaps[:, i].any()),
         categories=categories,
         log=tuple(data.names[i] for i in kept if log[i]),
     )
+
+
+def spread_of(values: Floats) -> Floats:
+    """How far the middle half of a column reaches, as a normal deviation; its deviation where that half is equal."""
+    if not len(values):
+        return np.ones(values.shape[1])
+    low, high = np.quantile(values, [0.25, 0.75], axis=0)
+    found, deviation = (high - low) / NORMAL_QUARTILES, values.std(axis=0)
+    found = np.where(found > 1e-9 * deviation, found, deviation)
+    return np.where(found > 0, found, 1.0)
+
+
+def bent(values: Floats, median: Floats, spread: Floats) -> Floats:
+    """Values about their median, with tails drawn in: a straight line in the middle, a logarithm far out."""
+    return np.asarray(np.arcsinh((values - median) / (BEND * spread)))
 
 
 def take_log(name: str, values: Floats, columns: tuple[str, ...], log: Bools) -> None:

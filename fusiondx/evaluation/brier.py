@@ -62,7 +62,7 @@ def estimate_brier_skill(probability: npt.ArrayLike, positive: npt.ArrayLike) ->
 
     each = influence(positive.astype(np.float64))
     variance = _variance(each, influence(1.0), influence(0.0), probability)
-    factor = float(np.exp(quantile_by_tails(each) * np.sqrt(variance / n)))
+    factor = float(np.exp(min(quantile_by_tails(each) * np.sqrt(variance / n), 700.0)))
     value = 1 - mean / null
     low, high = 1 - mean / null * factor, 1 - mean / null / factor
     return Estimate("brier_skill", value, low, high, n, events, "95 % interval on the log scale", convention=convention)

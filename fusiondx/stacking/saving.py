@@ -34,7 +34,7 @@ from fusiondx.stacking.describing import Description
 from fusiondx.stacking.member import Member, Recipe
 from fusiondx.training import Training
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout."""
 DESCRIPTION, ARRAYS = "stack.json", "arrays.safetensors"
 

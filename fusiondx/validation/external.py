@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from fusiondx.data.modalities import Modality
 from fusiondx.data.preprocess import TablePreparation
 from fusiondx.data.reads import count_read
 from fusiondx.data.tables import TableData
-from fusiondx.errors import ConfigError, DataError, FusionDxWarning, counted, listed
+from fusiondx.errors import ConfigError, DataError, counted, listed
 from fusiondx.model import FusionModel
 from fusiondx.reporting.report import Report
 from fusiondx.validation.contender import Contender
@@ -163,13 +162,9 @@ def shift_of(model: FusionModel, cohort: Cohort) -> pd.DataFrame:
     rows = []
     for name, (preparation, modality, data) in needed(model, cohort).items():
         _, at = modality.locate(np.arange(len(cohort)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FusionDxWarning)
-            arrays = preparation.arrays(data, at)
-        columns = np.array([data.names.index(column) for column in preparation.numeric], dtype=np.int64)
-        raw = data.numeric[np.ix_(at, columns)]
-        for j, column in enumerate(preparation.numeric):
-            known = arrays["numeric"][:, j][~np.isnan(raw[:, j])].astype(np.float64)
+        values = preparation.standardised(data, at)
+        for column, mine in zip(preparation.numeric, values.T, strict=True):
+            known = mine[~np.isnan(mine)]
             mean, sd = (float(known.mean()), float(known.std())) if len(known) else (np.nan, np.nan)
             rows.append((name, column, mean, sd, 1 - len(known) / max(len(at), 1), np.nan))
         unseen = preparation.unseen(data, at)

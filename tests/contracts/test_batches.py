@@ -12,6 +12,7 @@ import pytest
 import fusiondx as fdx
 from fusiondx.admission import prepare
 from fusiondx.data.batches import Batches, Prepared
+from fusiondx.data.preprocess import BEND, TablePreparation
 
 PATIENTS, SIDE = 10, 4
 COUNTS = [2, 0, 1, 3, 0, 1, 1, 2, 0, 1]
@@ -46,16 +47,21 @@ def prepared(everyone: fdx.Cohort) -> Prepared:
     return Prepared(everyone, prepare(everyone))
 
 
+def unbent(made: TablePreparation, prepared: np.ndarray) -> np.ndarray:
+    """The values that columns were before they were prepared."""
+    return np.asarray(made.median) + BEND * np.asarray(made.spread) * np.sinh(prepared * made.scale + made.level)
+
+
 def held(prepared: Prepared, everyone: fdx.Cohort, patients: Any) -> tuple[list[list[float]], list[list[int]]]:
     """Per patient of a batch: its values of x, and the numbers of its images."""
     made = prepare(everyone)
     batch = prepared.batch(np.asarray(patients))
     table, photo = batch.inputs["table"], batch.inputs["photo"]
-    x = table.fields["numeric"][:, 0] * made["table"].scale[0] + made["table"].mean[0]
+    x = unbent(made["table"], table.fields["numeric"].double().numpy())[:, 0]
     number = (photo.fields["pixels"].mean((1, 2, 3)) * made["photo"].scale[0] + made["photo"].mean[0]) / 10
     rows = range(len(batch))
     return (
-        [x[table.patient == row].round(decimals=3).tolist() for row in rows],
+        [x[table.patient.numpy() == row].round(3).tolist() for row in rows],
         [sorted(number[photo.patient == row].round().int().tolist()) for row in rows],
     )
 

@@ -148,7 +148,7 @@ def test_the_folder_holds_json_and_weights_and_no_cell_of_a_patient(model: fdx.F
     folder = model.save(tmp_path / "deep/in/model")
     assert sorted(file.name for file in folder.iterdir()) == ["model.json", "weights.safetensors"]
     written = json.loads((folder / "model.json").read_text())
-    assert written["format"] == 2
+    assert written["format"] == 3
     assert '"031"' not in (folder / "model.json").read_text()
     assert [p.name for p in folder.parent.iterdir()] == ["model"]
 
@@ -264,7 +264,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     refused(tmp_path)
 
 
-@pytest.mark.parametrize("format", [0, 1, "2", None])
+@pytest.mark.parametrize("format", [0, 2, "3", None])
 def test_other_formats_are_refused(folder: Path, format: object) -> None:
     edited(folder, lambda written: written.update(format=format))
     refused(folder, "format")

@@ -11,7 +11,16 @@ from pydantic import TypeAdapter
 
 import fusiondx as fdx
 from fusiondx.data.images import ImageData
-from fusiondx.data.preprocess import CLIP, ImagePreparation, Preparation, TablePreparation, fit, fit_image, fit_table
+from fusiondx.data.preprocess import (
+    BEND,
+    CLIP,
+    ImagePreparation,
+    Preparation,
+    TablePreparation,
+    fit,
+    fit_image,
+    fit_table,
+)
 from fusiondx.data.tables import TableData
 from fusiondx.errors import DataError, FusionDxWarning
 
@@ -43,7 +52,9 @@ def test_only_the_given_rows_count(example: TablePreparation) -> None:
     assert example.numeric == ("a", "b")
     assert example.median == (2, 20)
     assert example.mean == (2, 20)
-    assert example.scale == pytest.approx((np.sqrt(2 / 3), np.sqrt(200 / 3)))
+    assert example.deviation == pytest.approx((np.sqrt(2 / 3), np.sqrt(200 / 3)))
+    assert example.spread == pytest.approx((1 / 1.349, 10 / 1.349))
+    assert example.level == (0, 0)
     assert example.categories == {"sex": ("f", "m")}
     assert example.indicators == ("b",)
     assert example.inputs == ("a", "b", "b missing")
@@ -52,12 +63,27 @@ def test_only_the_given_rows_count(example: TablePreparation) -> None:
 
 def test_worked_by_hand(example: TablePreparation) -> None:
     arrays = example.arrays(EXAMPLE, np.array([4, 0, 3]))
-    step = np.sqrt(1.5)
-    expected = [[0, 3 * step, 0], [-step, -step, 0], [CLIP, 0, 1]]
+    step = np.sqrt(1.5)  # quartiles of 1, 2, 3 are 1.5 and 2.5: bent, these are -u, 0, u, brought to variance 1
+    unit = np.arcsinh(1.349 / BEND)
+    far = np.minimum(np.arcsinh(1.349 / BEND * np.array([3, 98])) / unit * step, CLIP)
+    expected = [[0, far[0], 0], [-step, -step, 0], [far[1], 0, 1]]
     np.testing.assert_allclose(arrays["numeric"], expected, rtol=1e-5)
     assert arrays["numeric"].dtype == np.float32
     assert arrays["codes"].tolist() == [[0], [1], [0]]
     assert arrays["codes"].dtype == np.int64
+
+
+def test_one_far_value_leaves_the_others_apart() -> None:
+    """By mean and deviation alone, the nine would be all but equal."""
+    made = fit_table("t", (data := table([[float(v)] for v in [*range(9), 10_000]])), np.arange(10))
+    prepared = made.arrays(data, np.arange(10))["numeric"][:, 0]
+    assert prepared[8] - prepared[0] > 1
+    assert (np.diff(prepared) > 0).all()
+
+
+def test_a_column_half_of_which_is_equal_keeps_its_deviation_for_a_spread() -> None:
+    made = fit_table("t", table([[0.0]] * 9 + [[1.0]]), np.arange(10))
+    assert made.spread == pytest.approx((0.3,))
 
 
 def test_unseen_categories_are_counted_and_missing_ones_are_not(example: TablePreparation) -> None:

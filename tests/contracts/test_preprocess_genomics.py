@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 import fusiondx as fdx
-from fusiondx.data.preprocess import Preparation, TablePreparation, fit_table
+from fusiondx.data.preprocess import BEND, Preparation, TablePreparation, fit_table
 from fusiondx.data.tables import TableData
 from fusiondx.errors import DataError, FusionDxWarning
 
@@ -55,11 +55,12 @@ def test_logarithm_and_standardisation_worked_by_hand() -> None:
     spec = fdx.Genomics(log=("a",))
     made = fitted(spec, ROWS)
     assert made.log == ("a",)
-    assert made.mean[0] == pytest.approx(1.5)
-    assert made.scale[0] == pytest.approx(np.sqrt(1.25))
+    assert made.mean[0] == made.median[0] == pytest.approx(1.5)
+    assert made.deviation[0] == pytest.approx(np.sqrt(1.25))
+    assert made.spread[0] == pytest.approx(1.5 / 1.349)
     found = made.arrays(genes(spec, ROWS), np.arange(5))["numeric"]
-    np.testing.assert_allclose(found[:4, 0], (np.arange(4) - 1.5) / np.sqrt(1.25), rtol=1e-5)
-    assert found[4, 0] == pytest.approx((np.log2(10) - 1.5) / np.sqrt(1.25), rel=1e-5)
+    bent = np.arcsinh((np.array([0, 1, 2, 3, np.log2(10)]) - 1.5) / (BEND * 1.5 / 1.349))
+    np.testing.assert_allclose(found[:, 0], bent / bent[:4].std(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("spec", [fdx.Genomics(top=2), fdx.Genomics(log=("*",), min_variance=0.2, top=2)], ids=str)

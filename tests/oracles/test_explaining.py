@@ -17,6 +17,7 @@ import fusiondx as fdx
 from fusiondx.core.batch import Batch, Items
 from fusiondx.core.components import ImageShape, RawImages
 from fusiondx.core.targets import Classes, TargetValues
+from fusiondx.data.preprocess import BEND
 from fusiondx.encoders.frozen import FrozenBackbone
 from fusiondx.explain import unfrozen
 from fusiondx.explain.heat import STEPS, cam, integrated
@@ -92,8 +93,11 @@ def test_of_a_linear_model_a_column_did_what_taking_it_away_undoes(components: i
     found = model.explain(cohort).features.pivot(index="patient_id", columns="column", values="attribution")
     whole = model.predict(cohort)["y"].value
     for name in names:
+        prepared = model.preparations_["table"]
+        at = prepared.numeric.index(name)
+        average = prepared.median[at] + BEND * prepared.spread[at] * np.sinh(prepared.level[at])
         with pytest.warns(fdx.FusionDxWarning, match="always the same"):
-            without = fdx.Cohort.from_frame(frame.assign(**{name: frame[name].mean()}), **settings)
+            without = fdx.Cohort.from_frame(frame.assign(**{name: average}), **settings)
         np.testing.assert_allclose(found[name].loc[cohort.ids], whole - model.predict(without)["y"].value, atol=2e-5)
 
 
