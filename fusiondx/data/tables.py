@@ -27,6 +27,7 @@ class Table(Spec):
 
     `time` is the column that says when each row was observed, in the unit of the prognosis and from the same start, its
     baseline; a patient may then have several rows, a token each.
+    Before an encoder, gaps are filled with medians and marked, long tails are drawn in, and numbers are standardised.
     Column names may hold ``*``. `recode` unites spellings: ``{"histology": {"Adenocarcinoma": "adenocarcinoma"}}``.
 
     >>> clinical = fdx.Table(numeric=("age_*",), categorical=("sex",), recode={"sex": {"f": "female"}})
