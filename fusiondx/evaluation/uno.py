@@ -32,10 +32,12 @@ def uno_c(
     counts as censoring in pairs, but not in G. Raises `DataError` for input that cannot be judged.
     """
     times, events = outcomes(time, event)
+    risks, order = scores(risk, len(times)), np.argsort(times)
+    risks, times, events = risks[order], times[order], events[order]  # so that memory is read from end to end
     censoring = Censoring.of(times, events, None if train is None else outcomes(*train))
     end = censoring.last() if tau is None else float(tau)
     used = (events == 1) & (times <= end)
-    pairs = ComparablePairs.of(scores(risk, len(times)), times, events == 1)
+    pairs = ComparablePairs.of(risks, times, events == 1)
     weight = np.where(used, censoring.inverse_before**2, 0.0)
     judged = weighted_concordance(pairs, weight[pairs.order])
     if judged is None:
@@ -43,6 +45,7 @@ def uno_c(
         return Undefined("uno_c", reason, len(times), int(used.sum()))
     share, each, by_weight = judged
     # G(T-) enters twice, so its logarithm moves that of the weight by -2
-    each = each - 2 * censoring.spread(by_weight, censoring.before)
+    moved = np.empty_like(each)
+    moved[order] = each - 2 * censoring.spread(by_weight, censoring.before)
     said = f"pairs with an event by tau; {WEIGHTS[train is None]}; weights 1/G(T-)^2; {CONVENTION}"
-    return Influence("uno_c", share, each, int(used.sum()), "share", horizon=end, convention=said)
+    return Influence("uno_c", share, moved, int(used.sum()), "share", horizon=end, convention=said)
