@@ -19,6 +19,8 @@ Floats = npt.NDArray[np.floating[Any]]
 
 TRUST = 300.0
 """Precision of the weights expected beforehand: they are left by some 0.1 where hundreds of answers say so."""
+MODEST = 0.5
+"""Share of the median reach of answers below which a member counts less."""
 LEVELLED = ("classes", "labels", "number")
 """Kinds of target whose answers have a level; log hazards have none."""
 
@@ -44,17 +46,20 @@ def fit_blend(
     """Non-negative weights under which `answers`, of shape ``(patients, outputs)`` each, fit the truth.
 
     A member that tells nothing or the contrary counts for nothing. The others are brought to equal spread, and together
-    to the scale at which their mean fits best. Weights then start from what is `expected`, left out: that mean; and
-    leave it as far as the loss of the head says and `TRUST` allows. The weights that fit a few hundred patients best
-    owe much to who these are: without that trust they do worse than the plain mean.
+    to the scale at which their mean fits best; one that says little compared with the others (`MODEST`) counts less in
+    that mean, for a regression that has found nothing shrinks its answers. Weights then start from what is `expected`,
+    left out: that mean; and leave it as far as the loss of the head says and `TRUST` allows. The weights that fit a few
+    hundred patients best owe much to who these are: without that trust they do worse than the plain mean.
     """
     given = {name: np.nan_to_num(values) for name, values in answers.items()}
     useful = [name for name, values in given.items() if alone(values, truth, head) > 0] or list(given)
     spread = np.array([reach(given[name]) for name in useful])
     equal = np.stack([given[name] for name in useful]) / spread[:, None, None]
-    together = alone(equal.mean(axis=0), truth, head) or 1.0
+    heard = np.minimum(spread / np.median(spread) / MODEST, 1.0)
+    shares = heard / heard.sum()
+    together = alone(np.tensordot(shares, equal, axes=1), truth, head) or 1.0
     scale = together / spread
-    start = dict(zip(useful, scale / len(useful), strict=True)) if expected is None else expected
+    start = dict(zip(useful, scale * shares, strict=True)) if expected is None else expected
     prior = np.array([start.get(name, 0.0) for name in useful]) / scale
     weights, bias = weighed(equal * together, truth, head, prior, TRUST)
     return Blend(dict(zip(useful, (weights * scale).tolist(), strict=True)), bias)

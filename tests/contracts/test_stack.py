@@ -265,6 +265,18 @@ def test_blend_brings_members_to_scale_and_ignores_what_knows_nothing() -> None:
     assert held.weights["good"] == pytest.approx(0.05, abs=0.03)
 
 
+def test_a_member_that_hardly_says_anything_counts_less() -> None:
+    random = np.random.default_rng(2)
+    truth = cohort().targets["survival"]
+    risk = -np.log(truth.fields["time"])
+    says = {name: (risk - risk.mean() + random.normal(size=PATIENTS))[:, None] for name in ("one", "two", "three")}
+    whole, hushed = (
+        fit_blend({**says, "three": says["three"] * loud}, truth, plain_head(truth)).weights["three"] * loud
+        for loud in (1.0, 0.05)
+    )
+    assert 0 < hushed < 0.5 * whole
+
+
 def test_patterns_find_their_parts() -> None:
     has = {name: np.array([True, True]) for name in "abc"}
     assert patterns(has) == [("a",), ("b",), ("c",), ("a", "b"), ("a", "c"), ("b", "c"), ("a", "b", "c")]
