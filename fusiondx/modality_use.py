@@ -211,15 +211,15 @@ class Answers:
         """With modality `name` changed, once or several times; nothing for a Shapley value, which is no change."""
         if how == "permuted":
             seeds = np.random.SeedSequence(self.seed).generate_state(self.permutations)
-            return [dict(self.model.predict(shuffled(self.cohort, name, int(seed)))) for seed in seeds]
+            return [self.model.predict(shuffled(self.cohort, name, int(seed))) for seed in seeds]
         if how == "mean-filled":
-            return [dict(self.model.predict(mean_filled(self.cohort, name)))]
+            return [self.model.predict(mean_filled(self.cohort, name))]
         if how == "Shapley value":
             return []
         if self.subsets is not None:
             return [self._among(self.subsets, name)]
         others = [other != name for other in self.cohort.modalities]
-        return [dict(self.model.predict(keep(self.cohort, present(self.cohort) & others)))]
+        return [self.model.predict(keep(self.cohort, present(self.cohort) & others))]
 
     @staticmethod
     def _among(subsets: Coalitions, left_out: str | None = None) -> Said:

@@ -24,9 +24,9 @@ class Genomics(Spec):
 
     What a model sees is decided on its training patients alone, in this order: columns that `log` names become
     log2(x + 1) (negative values are refused); columns whose variance is below `min_variance` are left out; of the rest
-    the `top` most variable stay, the first of equals; gaps are filled with medians; tails are
-    drawn in and columns standardised. Variances
-    are of the values after the logarithm and before standardisation, gaps aside, so `top` compares columns as they are:
+    the `top` most variable stay, the first of equals; gaps are filled with medians; tails are drawn in, and columns
+    standardised. Variances are of the values after the logarithm and before that, gaps aside, so `top` compares columns
+    as they are:
     bring them to one scale before mixing assays.
 
     >>> fdx.Cohort.from_frame(

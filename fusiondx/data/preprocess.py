@@ -89,8 +89,14 @@ class TablePreparation(Spec):
         }
 
     def standardised(self, data: TableData, rows: Rows) -> Floats:
-        """Numeric columns by mean and deviation of the training patients, gaps and tails as they are."""
-        return np.asarray((self._numbers(data, rows) - self.mean) / self.deviation)
+        """Numeric columns by mean and deviation of the training patients, held within `CLIP`; gaps and tails stay."""
+        return np.asarray(np.clip((self._numbers(data, rows) - self.mean) / self.deviation, -CLIP, CLIP))
+
+    def slope(self, prepared: Floats) -> Floats:
+        """How much prepared values, ``(rows, columns)``, move with what they were prepared from; 0 where held."""
+        bend = np.asarray(self.scale) * prepared + self.level
+        steepness = 1 / (BEND * np.asarray(self.spread) * self.scale * np.cosh(bend))
+        return np.where(np.abs(prepared) < CLIP, steepness, 0.0)
 
     def _numbers(self, data: TableData, rows: Rows) -> Floats:
         self.refuse_lacking("table", data)
@@ -142,13 +148,13 @@ def fit_table(name: str, data: TableData, rows: Rows) -> TablePreparation:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an all-missing column has no median; it is dropped below
         median = np.nanmedian(values, axis=0) if len(rows) else np.full(values.shape[1], np.nan)
-        spread = np.nanmax(values, axis=0) - np.nanmin(values, axis=0) if len(rows) else median
+        extent = np.nanmax(values, axis=0) - np.nanmin(values, axis=0) if len(rows) else median
     gaps = np.isnan(values)
-    useful = (spread > 0) | (gaps.any(axis=0) & ~gaps.all(axis=0))
+    useful = (extent > 0) | (gaps.any(axis=0) & ~gaps.all(axis=0))
     kept = varied(name, values, np.flatnonzero(useful), asked)
     values, middle = np.where(gaps, median, values)[:, kept], median[kept]
-    width = spread_of(values)
-    raw, scaler = (StandardScaler().fit(v) if len(kept) else None for v in (values, bent(values, middle, width)))
+    spread = spread_of(values)
+    raw, scaler = (StandardScaler().fit(v) if len(kept) else None for v in (values, bent(values, middle, spread)))
     levels = {
         column: tuple(sorted({v for v in data.categorical[column][rows] if v is not None}))
         for column in data.categorical
@@ -164,10 +170,10 @@ def fit_table(name: str, data: TableData, rows: Rows) -> TablePreparation:
         )
     return TablePreparation(
         numeric=tuple(data.names[i] for i in kept),
-        median=tuple(median[kept].tolist()),
+        median=tuple(middle.tolist()),
         mean=tuple(raw.mean_.tolist()) if raw else (),
         deviation=tuple(raw.scale_.tolist()) if raw else (),
-        spread=tuple(width.tolist()),
+        spread=tuple(spread.tolist()),
         level=tuple(scaler.mean_.tolist()) if scaler else (),
         scale=tuple(scaler.scale_.tolist()) if scaler else (),
         indicators=tuple(data.names[i] for i in kept if gaps[:, i].any()),

@@ -31,8 +31,8 @@ class GeneGate(Spec):
     `gate` "l1" learns one number per column, the same for all patients (after Li et al. 2016); with "attention" a small
     network of `attention` units that sees all columns multiplies each patient's gates by factors between 0 and 2. Gates
     start at about 1 and cost `strength` times their mean size, so that those of columns that do not help shrink towards
-    zero; beside an image that tells more, choose a smaller `strength`, or all of them do. A category has one gate for
-    all its levels.
+    zero. Beside an image that tells more all gates may shut: choose a smaller `strength` there. A category has one gate
+    for all its levels.
 
     >>> encoders = {"omics": fdx.GeneGate(strength=5.0)}
     >>> model = fdx.FusionModel(encoders, training=quick).fit(train)

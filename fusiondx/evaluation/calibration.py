@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 
 from fusiondx.errors import counted
 from fusiondx.evaluation import checking
-from fusiondx.evaluation.curve_distance import METHOD, NAMES, distance_intervals, distances
+from fusiondx.evaluation.curve_distance import METHOD, NAMES, judged_distances
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.logistic import LogisticFit, fit_logistic
 from fusiondx.evaluation.proportions import Z95
@@ -206,7 +206,7 @@ def estimate_calibration_errors(
     """ICI, E50, E90 and Emax: mean, median, 90th percentile and maximum of |observed - predicted| over patients.
 
     Observed risk is `calibration_curve`'s (Austin & Steyerberg 2019). All four are above 0 even for perfect
-    predictions; the interval allows for that (`distance_intervals`) and begins at 0 where they may be perfect.
+    predictions; the interval allows for that (`judged_distances`) and begins at 0 where they may be perfect.
 
     >>> for found in evaluation.estimate_calibration_errors(probability, positive):
     ...     print(found.metric, round(found.value, 3))
@@ -219,15 +219,13 @@ def estimate_calibration_errors(
     curve = calibration_curve(probability, positive, patient)
     if isinstance(curve, Undefined):
         return tuple(Undefined(name, curve.reason, curve.n, curve.events) for name in NAMES)
-    values = distances(np.abs(curve.at(probability) - probability))
-    low, high = distance_intervals(probability, curve.design, expit, curve.fit.beta, curve.fit.covariance, seed)
-    low, high = np.minimum(low, values), np.maximum(high, values)
+    found = judged_distances(probability, curve.design, expit, curve.fit.beta, curve.fit.covariance, seed)
     n, events = _patients(positive, patient), int(positive.sum())
     form = f"restricted cubic splines, {len(curve.knots)} knots" if len(curve.knots) else "a line on the logit scale"
     convention = f"curve: {form}"
     return tuple(
         Estimate(name, float(value), float(a), float(b), n, events, METHOD, convention=convention)
-        for name, value, a, b in zip(NAMES, values, low, high, strict=True)
+        for name, value, a, b in zip(NAMES, *found, strict=True)
     )
 
 

@@ -33,27 +33,30 @@ def distances(gap: Floats) -> Floats:
     return np.stack([gap.mean(axis=-1), middle[..., 0], middle[..., 1], gap[..., -1]])
 
 
-def distance_intervals(
+def judged_distances(
     predicted: Floats,
     design: Callable[..., Floats],
     chance: Callable[..., Floats],
     fitted: Floats,
     covariance: Floats,
     seed: int = 0,
-) -> tuple[Floats, Floats]:
-    """Lower and upper ends of the four 95 % intervals, each ``(4,)``.
+) -> tuple[Floats, Floats, Floats]:
+    """The four distances over all predictions, and both ends of their 95 % intervals, each ``(4,)``.
 
     The curve is ``chance(design(p) @ coefficients)``, whose first two columns are 1 and the transformed prediction, so
-    that coefficients 0, 1, 0, ... are the diagonal; `covariance` is of those `fitted`. Truths are supposed on the line
-    from the diagonal through the fitted curve, its bends shrunk, and beyond. In the interval are the distances of
-    those that give one as small as that observed in 2.5 % of draws or more, and one as large (a test inverted along
-    a family of one parameter, as Hansen 1999).
+    that coefficients 0, 1, 0, ... are the diagonal; `covariance` is of those `fitted`, and where it is not finite the
+    intervals are 0 to 1. Truths are supposed on the line from the diagonal through the fitted curve, its bends shrunk,
+    and beyond. In the interval are the distances of those that give one as small as that observed in 2.5 % of draws or
+    more, and one as large (a test inverted along a family of one parameter, as Hansen 1999).
     """
+    values = distances(np.abs(chance(design(predicted) @ fitted) - predicted))
+    if not np.isfinite(covariance).all() or not np.isfinite(fitted).all():
+        return values, np.zeros_like(values), np.ones_like(values)
     places = (np.arange(PLACES) + 0.5) / PLACES
     some = predicted if len(predicted) <= PLACES else np.quantile(predicted, places)
-    columns = design(some)
-    perfect, root = np.eye(len(fitted))[1], _root(covariance)
-    away = _straightened(fitted, covariance) - perfect
+    columns, regular = design(some), _regular(covariance)
+    perfect, root = np.eye(len(fitted))[1], np.linalg.cholesky(regular)
+    away = _straightened(fitted, regular) - perfect
     errors = float(np.linalg.norm(np.linalg.solve(root, away)))
     if errors < 1e-6:  # on the diagonal itself any direction is as good
         away, errors = root[:, 0] * 1e-6, 1e-6
@@ -70,7 +73,7 @@ def distance_intervals(
     truth[0] = 0.0  # the diagonal, but for rounding
     low = np.array([_first(truth[:, k], larger[:, k]) for k in range(len(NAMES))])
     high = np.array([_first(truth[::-1, k], smaller[::-1, k]) for k in range(len(NAMES))])
-    return low, high
+    return values, np.minimum(low, values), np.maximum(high, values)
 
 
 def _straightened(fitted: Floats, covariance: Floats) -> Floats:
@@ -81,18 +84,16 @@ def _straightened(fitted: Floats, covariance: Floats) -> Floats:
     bends = slice(2, None)
     if len(fitted) == 2:
         return fitted
-    spread = covariance[bends, bends]
-    pull = np.linalg.solve(spread, fitted[bends])
+    pull = np.linalg.solve(covariance[bends, bends], fitted[bends])
     square = float(fitted[bends] @ pull)
     kept = max(0.0, 1 - (len(fitted) - 2) / square) if square > 0 else 1.0
     return np.asarray(fitted - (1 - kept) * covariance[:, bends] @ pull)
 
 
-def _root(covariance: Floats) -> Floats:
-    """A square root that can be inverted, also of columns that hardly differ."""
-    scale = np.sqrt(np.diag(covariance))
-    related = covariance / scale / scale[:, None] + 1e-8 * np.eye(len(scale))
-    return np.asarray(scale[:, None] * np.linalg.cholesky(related))
+def _regular(covariance: Floats) -> Floats:
+    """One that has a root, also of columns that hardly differ."""
+    scale = np.sqrt(np.maximum(np.diag(covariance), np.finfo(np.float64).tiny))
+    return np.asarray(covariance + 1e-8 * np.diag(scale**2))
 
 
 def _first(truth: Floats, share: Floats) -> float:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from fusiondx.errors import counted
-from fusiondx.evaluation.curve_distance import METHOD, distance_intervals
+from fusiondx.evaluation.curve_distance import METHOD, judged_distances
 from fusiondx.evaluation.dynamic_auc import unreachable
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.influence import Influence, Judged, estimate
@@ -27,6 +27,9 @@ Doubles = npt.NDArray[np.float64]
 
 CERTAIN = 1e-8
 """By how much probabilities of 0 and 1 are moved inwards where their logarithm is needed."""
+
+LEAST = 1e-6
+"""Information per event, of a column of variance 1, below which predictions separate patients and fix nothing."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def calibration_slope(log_hazard: npt.ArrayLike, time: npt.ArrayLike, event: npt
         return Undefined("calibration_slope", reason, *said)
     slope = fit_cox(given[:, None], times, happened, 0.0)
     information = float(cox_information(given[:, None], times, happened, slope)[0, 0]) * float(given.var())
-    if information < 1e-6 * happened.sum():
+    if information < LEAST * happened.sum():
         return Undefined("calibration_slope", "predictions separate the patients with the event entirely", *said)
     error = float(np.sqrt(given.var() / information))
     value, method = float(slope[0]), "Cox regression, ties by Efron; Wald interval; p of a slope of 1"
@@ -134,15 +137,13 @@ def smooth_calibration(
         return Undefined("ici", reason, *said)
     inside = np.clip(predicted, CERTAIN, 1 - CERTAIN)
     curve = _Curve.of(inside, at.censoring.time, happened, at.horizon)
-    observed = curve.at(inside)
-    distance, order = np.abs(observed - inside), np.argsort(inside, kind="stable")
-    low, high = distance_intervals(inside, curve.design, _chance, curve.coefficients, curve.covariance, seed)
-    value, ends = float(distance.mean()), (float(low[0]), float(high[0]))
+    order = np.argsort(inside, kind="stable")
+    values, low, high = judged_distances(inside, curve.design, _chance, curve.coefficients, curve.covariance, seed)
     method = f"Cox regression on a restricted cubic spline; {METHOD}"
     convention = f"{counted(int((predicted != inside).sum()), 'prediction')} of 0 or 1 moved inwards by {CERTAIN:g}"
-    ici = Estimate("ici", value, min(*ends, value), max(*ends, value), *said, method, at.horizon, convention=convention)
-    e50, e90, emax = (float(q) for q in np.quantile(distance, [0.5, 0.9, 1.0]))
-    return SmoothCalibration(inside[order], observed[order], ici, e50, e90, emax, at.horizon)
+    ends, (e50, e90, emax) = (float(low[0]), float(high[0])), values[1:].tolist()
+    ici = Estimate("ici", float(values[0]), *ends, *said, method, at.horizon, convention=convention)
+    return SmoothCalibration(inside[order], curve.at(inside[order]), ici, e50, e90, emax, at.horizon)
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ class _Curve:
     coefficients: Floats
     """Log cumulative hazard at the horizon where the columns are 0, then those of the columns."""
     covariance: Floats
+    """Infinite where the outcomes leave them open."""
 
     @classmethod
     def of(cls, probability: Floats, time: Floats, happened: Array, horizon: float) -> _Curve:
@@ -188,7 +190,12 @@ def _covariance(
     last = np.searchsorted(-time[order], -died, side="right") - 1
     step = 1 / total[last]
     mean = step @ (weighted[last] * step[:, None]) / step.sum()
-    of_beta = np.linalg.pinv(information, rcond=1e-12, hermitian=True)
+    known = np.diag(information)
+    size = np.sqrt(np.maximum(known, np.finfo(np.float64).tiny))
+    scaled = information / size / size[:, None]
+    if (known * basis.var(axis=0) < LEAST * happened.sum()).any() or np.linalg.eigvalsh(scaled)[0] < 1e-10:
+        return np.full((len(size) + 1, len(size) + 1), np.inf)
+    of_beta = np.linalg.inv(scaled) / size / size[:, None]
     across = -of_beta @ mean
     alone = step @ step / step.sum() ** 2 - mean @ across
     return np.block([[np.atleast_2d(alone), across[None, :]], [across[:, None], of_beta]])

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fusiondx.core.batch import Items
-from fusiondx.data.preprocess import BEND, CLIP, TablePreparation
+from fusiondx.data.preprocess import TablePreparation
 from fusiondx.encoders.frozen import FrozenBackbone
 from fusiondx.explain.heat import Method, activation, spread
 from fusiondx.explain.probe import Probe
@@ -27,10 +27,8 @@ def slopes(probe: Probe, name: str, preparation: TablePreparation, features: Seq
     number = probe.number(name, Items({**items.fields, "numeric": numeric}, items.patient, items.patients))
     (by_input,) = torch.autograd.grad(number.sum(), numeric)
     used = len(preparation.numeric)
-    prepared = numeric.detach()[:, :used]
-    spread, level, scale = (torch.tensor(each) for each in (preparation.spread, preparation.level, preparation.scale))
-    width = BEND * spread * scale * torch.cosh(prepared * scale + level)  # of a step of 1 there, before preparation
-    by_input = torch.where(prepared.abs() < CLIP, by_input[:, :used] / width, 0.0)
+    steepness = preparation.slope(numeric.detach()[:, :used].double().numpy())
+    by_input = by_input[:, :used] * torch.from_numpy(steepness.astype(np.float32))
     for k, column in enumerate(preparation.numeric):
         if column in preparation.indicators:
             gap = items.fields["numeric"][:, used + preparation.indicators.index(column)] > 0

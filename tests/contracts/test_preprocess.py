@@ -86,6 +86,23 @@ def test_a_column_half_of_which_is_equal_keeps_its_deviation_for_a_spread() -> N
     assert made.spread == pytest.approx((0.3,))
 
 
+def test_a_slope_is_that_of_the_prepared_value() -> None:
+    data = table([[float(v)] for v in [*range(9), 40]])
+    made, step = fit_table("t", data, np.arange(10)), 1e-2
+    low, middle, high = (
+        made.arrays(table([[v + move] for v in (0.0, 4.5, 40.0)]), np.arange(3))["numeric"].astype(np.float64)
+        for move in (-step, 0, step)
+    )
+    np.testing.assert_allclose(made.slope(middle), (high - low) / (2 * step), rtol=1e-3)
+    assert made.slope(np.array([[CLIP], [-CLIP]])).tolist() == [[0.0], [0.0]]
+
+
+def test_another_cohort_is_compared_by_deviations_and_no_cell_owns_the_comparison() -> None:
+    made = fit_table("t", table([[1.0], [2.0], [3.0]]), np.arange(3))
+    found = made.standardised(table([[2.0], [2 + np.sqrt(2 / 3)], [np.inf], [NAN]]), np.arange(4))[:, 0]
+    np.testing.assert_allclose(found, [0, 1, CLIP, NAN], atol=1e-6)
+
+
 def test_unseen_categories_are_counted_and_missing_ones_are_not(example: TablePreparation) -> None:
     assert example.unseen(EXAMPLE, np.arange(5)) == {"sex": 1}
     assert example.unseen(EXAMPLE, np.array([0, 1, 4])) == {}

@@ -37,10 +37,15 @@ class World:
     def patients(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Two models' risks, times and events."""
         rng = np.random.default_rng(seed)
+        true, time, event = self.followed(n, rng)
+        risks = [true + 0.5 * self.strength * rng.normal(size=n) for _ in range(2)]
+        return risks[0], risks[1], time, event
+
+    def followed(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """True risks, times and events."""
         true = self.strength * rng.normal(size=n)
         latent, end = rng.exponential(10 * np.exp(-true)), rng.exponential(self._end, n)
-        risks = [true + 0.5 * self.strength * rng.normal(size=n) for _ in range(2)]
-        return risks[0], risks[1], np.minimum(latent, end), (latent <= end).astype(int)
+        return true, np.minimum(latent, end), (latent <= end).astype(int)
 
     @property
     def _end(self) -> float:
@@ -136,10 +141,8 @@ def index_covered(world: World, n: int, wrong: tuple[float, float], rounds: int,
 
     sought, hits = np.abs(said(many) - chance(many, HORIZON)).mean(), []
     for turn in range(rounds):
-        rng = np.random.default_rng(seed + 1 + turn)
-        true = world.strength * rng.normal(size=n)
-        latent, end = rng.exponential(10 * np.exp(-true)), rng.exponential(world._end, n)
-        found = smooth_calibration(said(true), np.minimum(latent, end), (latent <= end).astype(int), HORIZON)
+        true, time, event = world.followed(n, np.random.default_rng(seed + 1 + turn))
+        found = smooth_calibration(said(true), time, event, HORIZON)
         if not isinstance(found, Undefined) and isinstance(found.ici, Estimate):
             hits.append(found.ici.low <= sought + 1e-12 <= found.ici.high)
     return float(np.mean(hits))
@@ -148,7 +151,7 @@ def index_covered(world: World, n: int, wrong: tuple[float, float], rounds: int,
 def test_the_calibration_index_covers_at_one_cell_also_where_predictions_are_right() -> None:
     """A bootstrap's percentiles never reach 0, which is the truth then."""
     wrong, right = (index_covered(World(0.3, 1.0), 100, off, 100, seed=3) for off in MISCALIBRATED)
-    assert wrong >= 0.83
+    assert wrong >= 0.88
     assert right >= 0.9
 
 

@@ -385,3 +385,21 @@ def test_different_questions_are_not_compared():
     missing = dynamic_auc(risk, time, event, 1e9)
     assert compare(harrell_c(risk, time, event), missing) is missing
     assert isinstance(estimate(harrell_c(risk, time, event)), Estimate)
+
+
+@pytest.mark.parametrize(
+    ("risk", "time", "event"),
+    [
+        (np.linspace(-3, 1, 30), np.arange(1.0, 31), np.arange(30) == 4),
+        (np.array([-1.5, -0.4, 0.8]), np.array([3.0, 2.0, 1.0]), np.ones(3)),
+        (np.linspace(1, -3, 30), np.arange(1.0, 31), np.ones(30)),
+        (np.repeat([2.0, -9.0], 15), np.arange(1.0, 31), np.ones(30)),
+    ],
+    ids=["one event", "three patients", "in perfect order", "two groups apart"],
+)
+def test_a_calibration_curve_that_outcomes_leave_open_has_a_wide_interval(risk, time, event):
+    with warnings.catch_warnings(), np.errstate(all="raise", under="ignore"):
+        warnings.simplefilter("error")
+        found = smooth_calibration(-np.expm1(-np.exp(risk)), time, event.astype(int), float(np.median(time)))
+    assert 0 <= found.ici.low <= found.ici.value <= found.ici.high <= 1
+    assert found.ici.low == 0
