@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,10 +15,13 @@ import typer
 
 from fusiondx.errors import FusionDxError, FusionDxWarning, counted
 
+TOLD_TO_STOP = 143
+"""Exit code of a process that SIGTERM ends."""
+
 app = typer.Typer(
     help="Multimodal tumour diagnosis and prognosis: train, judge and reuse models that read images, tables and omics.",
     epilog="Exit codes: 0 done; 2 a mistake in files or arguments, told in one message; 3 reproduce found a "
-    "difference; 130 interrupted; 1 a defect of fusiondx, with its traceback.",
+    "difference; 130 interrupted; 143 told to stop by SIGTERM; 1 a defect of fusiondx, with its traceback.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # its tracebacks show local variables, and those hold patients' values
@@ -135,13 +139,15 @@ def predict(
     data: Annotated[Path, typer.Option(help="Folder with the data files.", show_default=False)],
     cohort: Annotated[Path | None, typer.Option(help="Another cohort.yaml; left out: the run's own.")] = None,
     out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("predictions.csv"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table of predictions.")] = False,
 ) -> None:
     """Predict patients with the models of a finished run; they need no outcome."""
     with spoken():
-        from fusiondx.experiment import predicting, tables
+        from fusiondx.experiment import predicting
 
+        predicting.refuse_taken(out, overwrite)
         said = predicting.predict(run, data, cohort)
-        tables.write_csv(said, out)
+        predicting.write(said, out)
         note(f"Predicted {said['patient_id'].nunique()} patients: {out}")
 
 
@@ -291,8 +297,9 @@ def note(line: str) -> None:
 
 @contextmanager
 def spoken() -> Iterator[None]:
-    """A user's mistake becomes one message and exit code 2, an interruption 130; surprises keep their traceback."""
-    with warnings.catch_warnings():
+    """A user's mistake becomes one message and exit code 2, an interruption 130, being told to stop 143; surprises keep
+    their traceback."""
+    with warnings.catch_warnings(), stoppable():
         warnings.simplefilter("always", FusionDxWarning)
         warnings.showwarning = once(warnings.showwarning)
         try:
@@ -310,7 +317,24 @@ def spoken() -> Iterator[None]:
         except SystemExit as error:
             if isinstance(error.__context__, KeyboardInterrupt):
                 interrupted()  # Lightning turns an interruption into exit code 1
+            if error.code == TOLD_TO_STOP:
+                say("error", "told to stop.", "red")
+                raise typer.Exit(TOLD_TO_STOP) from None
             raise
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGTERM, by which schedulers end a job, unwinds as an interruption does: what is half done is cleared away."""
+
+    def stop(*_: object) -> None:
+        raise SystemExit(TOLD_TO_STOP)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def interrupted() -> None:

@@ -9,6 +9,7 @@ from fusiondx.data.cohort import Cohort
 from fusiondx.errors import ConfigError, RunError, did_you_mean, listed
 from fusiondx.experiment import folder, preflight
 from fusiondx.experiment.file import Experiment, read_experiment
+from fusiondx.experiment.predicting import kept
 from fusiondx.experiment.predicting import loaded as load
 from fusiondx.model import FusionModel
 from fusiondx.stacking.stack import Stack
@@ -46,12 +47,12 @@ def explain(
 
 def loaded(run: Path, name: str | None) -> FusionModel | Stack:
     """The run's model of this name, or its only one. Raises `ConfigError` where that is not clear."""
-    places = folder.need_run(run)["models"]
+    places = kept(run)
     if name is None and len(places) > 1:
         raise ConfigError(f"{run} holds several models. Name one by --model: {listed(places, show=12)}.")
     if name is not None and name not in places:
         raise ConfigError(f"{run} has no model '{name}'.{did_you_mean(name, list(places))}")
-    return load(run / places[name or next(iter(places))])
+    return load(places[name or next(iter(places))])
 
 
 def trained_on(experiment: Experiment, cohort: Cohort) -> Cohort:

@@ -78,6 +78,8 @@ def need_run(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} is not a run folder: it has no {MANIFEST}.{hint or ' Make one with `fusiondx run`.'}")
     if manifest.get("format") != FORMAT:
         raise RunError(f"{folder} has format {manifest.get('format')}; this version reads format {FORMAT}.")
+    if not isinstance(manifest.get("models"), dict):
+        raise RunError(f"{folder / MANIFEST} is incomplete. Restore it, or run again.")
     return manifest
 
 

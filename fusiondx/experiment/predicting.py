@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from fusiondx.core.settings import read_yaml
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.cohort_file import read_cohort_file
 from fusiondx.errors import RunError
-from fusiondx.experiment import folder
+from fusiondx.experiment import folder, tables
 from fusiondx.model import FusionModel
 from fusiondx.stacking.saving import DESCRIPTION as STACK
 from fusiondx.stacking.stack import Stack
@@ -28,15 +29,52 @@ def predict(run: Path, data: Path, cohort: Path | None = None) -> pd.DataFrame:
     ``patient_id``, then ``target.quantity``. Raises `RunError` for what is no run, `DataError` and `ConfigError` as
     `Cohort.read` does.
     """
-    places = folder.need_run(run)["models"]
-    if not places:
-        raise RunError(f"{run} is a comparison, which keeps no model. Run the experiment you chose: `fusiondx run`.")
-    models = {name: loaded(run / place) for name, place in places.items()}
+    models = {name: loaded(place) for name, place in kept(run).items()}
     patients = read_inputs(cohort or run / folder.COHORT, data, {n for m in models.values() for n in reads(m)})
     said = {name: wide(model.predict(patients)) for name, model in models.items()}
     if len(said) == 1:
         return next(iter(said.values()))
     return pd.concat([frame.assign(model=name) for name, frame in said.items()], ignore_index=True)
+
+
+def refuse_taken(out: Path, overwrite: bool) -> None:
+    """Raise `RunError` unless predictions may be written at `out`; nothing but predictions is ever replaced."""
+    if not out.exists():
+        return
+    if not out.is_file() or not says_predictions(out):
+        raise RunError(f"{out} exists and holds no predictions. Choose another --out; it is left as it is.")
+    if not overwrite:
+        raise RunError(f"{out} exists. Choose another --out, or pass --overwrite to replace it.")
+
+
+def says_predictions(file: Path) -> bool:
+    """Whether the columns of a table are called as those of predictions, ``target.quantity``."""
+    with file.open(encoding="utf-8", errors="replace", newline="") as lines:
+        first, *others = next(csv.reader(lines), [""])
+    return first == "patient_id" and bool(others) and all("." in name or name == "model" for name in others)
+
+
+def write(said: pd.DataFrame, out: Path) -> None:
+    """Write predictions as CSV, all or nothing. Raises `RunError` where that cannot be done."""
+    stage = out.with_name(f".{out.name}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        tables.write_csv(said, stage)
+        stage.replace(out)
+    except OSError as error:
+        raise RunError(f"{out} cannot be written: {error.strerror}. Choose another --out.") from error
+    finally:
+        stage.unlink(missing_ok=True)
+
+
+def kept(run: Path) -> dict[str, Path]:
+    """The folders of a run's models by name. Raises `RunError` where there is none."""
+    places = folder.need_run(run)["models"]
+    if not places:
+        raise RunError(
+            f"{run} keeps no model: it is a comparison or an evaluation. Run the experiment you chose: `fusiondx run`."
+        )
+    return {name: run / place for name, place in places.items()}
 
 
 def loaded(place: Path) -> FusionModel | Stack:

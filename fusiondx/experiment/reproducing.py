@@ -66,7 +66,10 @@ def circumstances(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterat
     for key, what in (("cohort_fingerprint", "data"), ("patients", "patients"), ("split_sha256", "split")):
         if before.get(key) != after[key]:
             yield f"{what}: {short(before.get(key))} -> {short(after[key])}"
-    old, new = before["versions"] | {"python": before["python"]}, after["versions"] | {"python": after["python"]}
+    old, new = (
+        before.get("versions", {}) | {"python": before.get("python", "none")},
+        after["versions"] | {"python": after["python"]},
+    )
     for package in dict.fromkeys((*old, *new)):
         if old.get(package) != new.get(package):
             yield f"version of {package}: {old.get(package, 'none')} -> {new.get(package, 'none')}"
@@ -81,20 +84,30 @@ def short(value: object) -> str:
 
 def numbers(before: Path, after: Path) -> Iterator[str]:
     """What differs in the tables, and in the weights of the models kept."""
-    tables = [*TABLES, *(f"{folder.PREDICTIONS}/{p.name}" for p in sorted((before / folder.PREDICTIONS).glob("*.csv")))]
-    for name in tables:
+    for name in (*TABLES, *either(before, after, f"{folder.PREDICTIONS}/*.csv")):
         if (before / name).is_file() or (after / name).is_file():
             yield from table_differences(before / name, after / name, name)
-    for file in sorted(before.glob(f"{folder.MODEL}/**/*.safetensors")):
-        again = after / file.relative_to(before)
-        if not again.is_file() or file.read_bytes() != again.read_bytes():
-            yield f"{file.relative_to(before)}: other weights"
+    for name in either(before, after, f"{folder.MODEL}/**/*.safetensors"):
+        old, new = before / name, after / name
+        if not old.is_file() or not new.is_file():
+            yield f"{name}: {only_in(new)}"
+        elif old.read_bytes() != new.read_bytes():
+            yield f"{name}: other weights"
+
+
+def either(before: Path, after: Path, pattern: str) -> list[str]:
+    """The files of either run, by their path inside it."""
+    return sorted({file.relative_to(run).as_posix() for run in (before, after) for file in run.glob(pattern)})
+
+
+def only_in(after: Path) -> str:
+    return "only now" if after.is_file() else "no longer there"
 
 
 def table_differences(before: Path, after: Path, name: str) -> Iterator[str]:
     """How two CSV files differ, in a line."""
     if not before.is_file() or not after.is_file():
-        yield f"{name}: {'only now' if after.is_file() else 'no longer there'}"
+        yield f"{name}: {only_in(after)}"
         return
     old, new = (
         pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns=list(TIMES), errors="ignore")

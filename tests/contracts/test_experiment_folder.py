@@ -13,7 +13,7 @@ from fusiondx.experiment.tables import write_csv
 
 def finished(folder, **more):
     folder.mkdir(parents=True)
-    (folder / MANIFEST).write_text(json.dumps({"format": FORMAT, **more}))
+    (folder / MANIFEST).write_text(json.dumps({"format": FORMAT, "models": {}, **more}))
     return folder
 
 

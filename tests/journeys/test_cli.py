@@ -138,6 +138,17 @@ def test_a_run_is_reproduced_bit_for_bit(folder, quick, capsys):
     assert capsys.readouterr().out == "The same, bit for bit.\n"
 
 
+def test_what_a_run_has_lost_is_named(folder, quick, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(quick, run)
+    shutil.rmtree(run / "predictions")
+    shutil.rmtree(run / "model")
+    assert cli("reproduce", run, "--data", folder / "data") == 3
+    told = capsys.readouterr().out
+    assert "predictions/model-survival.csv: only now" in told or "only now" in told.split("predictions/")[1]
+    assert "safetensors: only now" in told
+
+
 def test_what_differs_from_a_run_is_named(folder, quick, tmp_path, capsys):
     data, run = tmp_path / "data", tmp_path / "run"
     shutil.copytree(folder / "data", data)
@@ -211,6 +222,22 @@ def test_new_patients_need_no_outcome(folder, quick, tmp_path):
     assert np.isfinite(said["survival.risk"]).all()
 
 
+def test_predictions_replace_nothing_but_predictions_and_only_when_asked(folder, quick, tmp_path, capsys):
+    data, out = folder / "data", tmp_path / "deep" / "said.csv"
+    assert cli("predict", quick, "--data", data, "--out", out) == 0  # into a folder that was not there
+    assert cli("predict", quick, "--data", data, "--out", out) == 2
+    assert "pass --overwrite" in capsys.readouterr().err
+    out.write_text(out.read_text().splitlines()[0])
+    assert cli("predict", quick, "--data", data, "--out", out, "--overwrite") == 0
+    assert len(pd.read_csv(out)) == 60
+    for other in (data / "patients.csv", data):
+        before = other.read_bytes() if other.is_file() else b""
+        assert cli("predict", quick, "--data", data, "--out", other, "--overwrite") == 2
+        assert "holds no predictions" in capsys.readouterr().err
+        assert (other.read_bytes() if other.is_file() else b"") == before
+    assert [file.name for file in out.parent.iterdir()] == ["said.csv"]
+
+
 def test_each_of_several_models_predicts(folder, tmp_path):
     out = tmp_path / "said.csv"
     cohort = ["--cohort", folder / "data" / "cohort.yaml"]
@@ -271,11 +298,14 @@ def test_help_comes_at_once():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
-def test_an_interrupted_run_leaves_nothing(folder):
+@pytest.mark.parametrize(
+    ("sent", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "told to stop")]
+)
+def test_an_interrupted_run_leaves_nothing(folder, sent, code, word):
     out = folder / "interrupted"
-    code = "from fusiondx.cli import main; main()"
+    script = "from fusiondx.cli import main; main()"
     arguments = ["--data", folder / "data", "--out", out, "--set", "model.training.epochs=100000"]
-    command = [sys.executable, "-c", code, "run", folder / "quick.yaml", *arguments]
+    command = [sys.executable, "-c", script, "run", folder / "quick.yaml", *arguments]
     process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 120
@@ -284,11 +314,11 @@ def test_an_interrupted_run_leaves_nothing(folder):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         time.sleep(1.5)  # into the training
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
-    assert "interrupted" in err
+    assert process.returncode == code
+    assert word in err
     assert "Traceback" not in err
     assert not [entry.name for entry in folder.iterdir() if "interrupted" in entry.name]

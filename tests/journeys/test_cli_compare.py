@@ -188,6 +188,7 @@ def test_a_comparison_is_reproduced(folder, widened, capsys):
 
 
 def test_a_comparison_keeps_no_model_and_says_so(folder, widened, capsys):
-    assert cli("predict", widened[0], "--data", folder) == 2
-    assert "is a comparison, which keeps no model" in capsys.readouterr().err
+    for command in (("predict",), ("explain", "--out", folder / "explained")):
+        assert cli(*command, widened[0], "--data", folder) == 2
+        assert "keeps no model: it is a comparison" in capsys.readouterr().err
     assert standings(Report.from_json(widened[0] / "report.json"))["estimate"].notna().all()
