@@ -55,12 +55,12 @@ def read_predictions(
             f"{counted(len(missing), 'patient')} of the truth without a prediction: {listed(missing)}. Predict them, "
             "or pass unpredicted='leave out' where they were not meant to be."
         )
-    named = _with_classes(target, said.columns)
+    named = with_classes(target, said.columns)
     answers = read_target(named, known, patients)[pd.Index(patients).get_indexer(pd.Index(ids))]
     return _read(named, said, ids, answers), answers
 
 
-def _with_classes(target: AnyTarget, columns: Sequence[str]) -> AnyTarget:
+def with_classes(target: AnyTarget, columns: Sequence[str]) -> AnyTarget:
     """The target with the classes that have a column, where it names none."""
     found = tuple(match[1] for column in columns if (match := re.fullmatch(r"probability\[(.+)\]", column)))
     return target.replace(classes=found) if isinstance(target, Classes) and not target.classes and found else target
@@ -81,6 +81,8 @@ def _read(target: AnyTarget, said: Source, ids: Array, truth: TargetValues) -> P
     if isinstance(target, CompetingRisks):
         return _competing(target, said, ids)
     times = {column: float(match[1]) for column in said.columns if (match := _TIME.fullmatch(column))}
+    if odd := [column for column in said.columns if column.startswith("survival[") and column not in times]:
+        raise DataError(f"{said.name}: {listed(odd)} names no time. Write it as survival[24], in {target.unit}.")
     ordered = sorted(times, key=lambda column: times[column])
     curves, zeros = _columns(said, ids, ordered), np.zeros(len(ids))
     at = [times[column] for column in ordered]

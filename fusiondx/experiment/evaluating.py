@@ -18,9 +18,9 @@ import pandas as pd
 from fusiondx.core.predictions import CompetingPrediction
 from fusiondx.core.targets import AnyTarget, Classes, CompetingRisks, Number, Survival, Unit
 from fusiondx.data.outcomes import columns_of
-from fusiondx.data.predicted import read_predictions
+from fusiondx.data.predicted import read_predictions, with_classes
 from fusiondx.data.reading import FileSource, FrameSource, gaps, need_columns, number, read_ids, text
-from fusiondx.errors import ConfigError, counted, listed
+from fusiondx.errors import ConfigError, DataError, counted, listed
 from fusiondx.evaluation.estimate import Estimate
 from fusiondx.evaluation.score import difference, score
 from fusiondx.experiment import folder
@@ -41,7 +41,8 @@ MOST = 9
 class Asked:
     """What was predicted, and which columns of the tables say so.
 
-    Columns of the truth that are left out are called "label", "time", "event" and "number", where there are such.
+    Where no column of the truth is named, those called "label", "time" with "event", and "number" are judged; of time
+    and event, one that is left out is called so.
     """
 
     id: str = "patient_id"
@@ -69,19 +70,27 @@ class Asked:
         """What the truth holds, by the name it gets in the report. Raises `ConfigError` where that is nothing."""
         found: dict[str, AnyTarget] = {}
         columns = truth.columns
-        if self.label or "label" in columns:
-            label = self.label or "label"
+        named = bool(self.label or self.time or self.event or self.number)
+        label, value = (given or (word if word in columns and not named else "") for given, word in self.single)
+        if label:
             found[label] = Classes(label, self.classes or None)
-        if self.time or self.event or {"time", "event"} <= set(columns):
+        if self.time or self.event or (not named and {"time", "event"} <= set(columns)):
             found["survival"] = self.prognosis(truth)
-        if self.number or "number" in columns:
-            found[self.number or "number"] = Number(self.number or "number")
+        if value:
+            found[value] = Number(value)
+        if self.cut is not None and not (np.isfinite(self.cut) and "survival" in found):
+            raise ConfigError(f"--cut {self.cut:g}: give a finite risk, of a prognosis.")
         if not found:
             raise ConfigError(
                 "Say which columns hold the truth: --label, --time with --event, or --number. "
                 f"{truth.name} has: {listed(columns, show=20)}."
             )
         return found
+
+    @property
+    def single(self) -> tuple[tuple[str | None, str], ...]:
+        """Targets of one column: the column that was named, and what it is called otherwise."""
+        return (self.label, "label"), (self.number, "number")
 
     def prognosis(self, truth: FileSource) -> Survival | CompetingRisks:
         """One event, or several that compete, by the numbers in the column of events."""
@@ -108,7 +117,7 @@ def evaluate(
     `fusiondx.data.predicted.read_predictions`. Raises `DataError` and `ConfigError` for what cannot be judged.
     """
     known = FileSource.open(truth.parent, truth.name)
-    targets = asked.targets(known)
+    targets = {name: in_order(target, predictions) for name, target in asked.targets(known).items()}
     wanted = [asked.id, *(column for target in targets.values() for column in columns_of(target)), *asked.by]
     need_columns(known, wanted)
     answers, notes = known.frame(wanted), []
@@ -116,7 +125,7 @@ def evaluate(
     for file, role in models_of(predictions, baseline):
         said = foreign(FileSource.open(file.parent, file.name), asked, tuple(targets.values()))
         notes += unjudged(file, said, answers, asked.id)
-        results += judged(file.stem, role, said, answers, targets, asked)
+        results += judged(file, role, said, answers, targets, asked)
     report = Report(
         title=f"Evaluation of {listed((file.stem for file in predictions), show=3)}",
         results=tuple(results),
@@ -128,6 +137,11 @@ def evaluate(
     with folder.staged(out, overwrite) as stage:
         write(report, stage)
     return report
+
+
+def in_order(target: AnyTarget, predictions: Sequence[Path]) -> AnyTarget:
+    """The target with its classes in the order of the first table's columns, so that all tables say the same."""
+    return with_classes(target, FileSource.open(predictions[0].parent, predictions[0].name).columns)
 
 
 def models_of(predictions: Sequence[Path], baseline: Path | None) -> list[tuple[Path, Literal["model", "baseline"]]]:
@@ -155,6 +169,11 @@ def foreign(source: FileSource, asked: Asked, targets: Sequence[AnyTarget]) -> p
     if curves and "risk" not in frame:
         alive = np.stack([pd.to_numeric(frame[column], errors="coerce") for column in curves])
         frame = frame.assign(risk=1 - alive.mean(axis=0))
+    if FOLD in frame and (blank := gaps(text(frame[FOLD]))).any():
+        raise DataError(
+            f"{source.name}: {counted(int(blank.sum()), 'patient')} without a fold: "
+            f"{listed(text(frame[asked.id])[blank])}. Fill the column '{FOLD}', or take it away."
+        )
     return frame
 
 
@@ -163,14 +182,14 @@ _OURS = {"classes": "probability", "survival": "risk", "number": "value"}
 
 def unjudged(file: Path, said: pd.DataFrame, answers: pd.DataFrame, id: str) -> list[str]:
     """A note on patients of the truth without a prediction."""
-    lacking = set(answers[id].dropna().str.strip()) - set(said[id].dropna().str.strip())
+    lacking = set(text(answers[id])) - set(text(said[id])) - {""}
     if not lacking:
         return []
     return [f"{file.name}: {counted(len(lacking), 'patient')} of the truth not predicted, not judged."]
 
 
 def judged(
-    name: str,
+    file: Path,
     role: Literal["model", "baseline"],
     said: pd.DataFrame,
     answers: pd.DataFrame,
@@ -180,13 +199,17 @@ def judged(
     """What a table achieved, target by target; fold by fold where it has such a column."""
     sets = [part for _, part in said.groupby(FOLD, sort=True)] if FOLD in said else [said]
     for target, spec in targets.items():
-        parts = tuple(
-            read_predictions(some.reset_index(drop=True), answers, spec, id=asked.id, unpredicted="leave out")
-            for some in sets
-        )
+        try:
+            parts = tuple(
+                read_predictions(some.reset_index(drop=True), answers, spec, id=asked.id, unpredicted="leave out")
+                for some in sets
+            )
+        except DataError as error:
+            raise DataError(f"{file.name}: {error}") from error
         cuts = (asked.cut,) * len(parts) if spec.kind == "survival" else ()
         for called, mine in {target: parts, **by_cause(target, parts)}.items():
-            yield Result(name, role, called, mine, score(mine, replicates=asked.replicates, seed=asked.seed), cuts=cuts)
+            estimates = score(mine, replicates=asked.replicates, seed=asked.seed)
+            yield Result(file.stem, role, called, mine, estimates, cuts=cuts)
 
 
 def by_cause(target: str, parts: Sequence[Part]) -> dict[str, tuple[Part, ...]]:

@@ -153,6 +153,30 @@ def test_redrawing_gives_the_same_page(folder):
     assert (folder / "out" / "report.html").read_text() == page
 
 
+def test_tables_of_parquet_with_ids_that_are_numbers_are_joined(folder):
+    for name in ("cohort", "forest"):
+        table = pd.read_csv(f"{name}.csv", dtype={"patient": int})
+        table.to_parquet(f"{name}.parquet")
+    asked = ("--truth", "cohort.parquet", "--id", "patient", "--label", "diagnosis", "--replicates", "10")
+    assert evaluate("forest.parquet", *asked) == 0
+    assert "20 patients of the truth not predicted" in (folder / "evaluation" / "report.html").read_text()
+
+
+def test_classes_in_another_order_of_columns_are_the_same(folder):
+    table = pd.read_csv("forest.csv", dtype=str)
+    table[[*table.columns[:1], *table.columns[:0:-1]]].to_csv("turned.csv", index=False)
+    assert evaluate("forest.csv", "turned.csv", *LABEL) == 0
+    metrics = pd.read_csv(folder / "out" / "metrics.csv")
+    assert metrics.groupby("metric")["estimate"].nunique(dropna=False).max() == 1
+
+
+def test_what_is_named_is_judged_and_nothing_else(folder):
+    truth = pd.read_csv("cohort.csv", dtype=str).rename(columns={"os": "time", "died": "event"})
+    truth.to_csv("cohort.csv", index=False)
+    assert evaluate("forest.csv", *LABEL) == 0
+    assert pd.read_csv(folder / "out" / "metrics.csv")["target"].unique().tolist() == ["diagnosis"]
+
+
 MISTAKES = [
     (("forest.csv", *TABLES), "Say which columns hold the truth"),
     (("forest.csv", *TABLES, "--label", "diagnosys"), "Did you mean 'diagnosis'?"),
@@ -167,6 +191,11 @@ MISTAKES = [
     (("gap.csv", *LABEL), "with a gap in"),
     (("odd.csv", *LABEL), "above 1"),
     (("forest.csv", *LABEL, "--classes", "benign"), "a class that is not among benign"),
+    (("forest.csv", "odd.csv", *LABEL), "odd.csv: "),
+    (("unfolded.csv", *LABEL), "unfolded.csv: 1 patient without a fold: "),
+    (("forest.csv", *LABEL, "--cut", "0.3"), "--cut 0.3: give a finite risk, of a prognosis"),
+    (("cox.csv", *SURVIVAL, "--cut", "nan"), "--cut nan: give a finite risk, of a prognosis"),
+    (("timeless.csv", *SURVIVAL), "survival[later] names no time. Write it as survival[24]"),
 ]
 
 
@@ -177,6 +206,10 @@ def test_a_mistake_is_told_in_one_message(folder, capsys, arguments, message):
     pd.concat([table, table.head(1).assign(patient="X99")]).to_csv("stranger.csv", index=False)
     table.assign(**{"probability[tumour]": [*table["probability[tumour]"][1:], None]}).to_csv("gap.csv", index=False)
     table.assign(**{"probability[tumour]": "1.5"}).to_csv("odd.csv", index=False)
+    table.assign(fold=[None, *range(len(table) - 1)]).to_csv("unfolded.csv", index=False)
+    pd.read_csv("cox.csv", dtype=str).rename(columns={"survival[24]": "survival[later]"}).to_csv(
+        "timeless.csv", index=False
+    )
     assert evaluate(*arguments) == 2
     told = capsys.readouterr().err
     assert message in told
