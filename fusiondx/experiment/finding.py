@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fusiondx.experiment.surveying import MASK, PATHS, Survey
 
-ENDINGS = (*PATHS["image"], *PATHS["volume"])
+KINDS = ("image", "volume")
 LEVELS = 3
 """Folders below the one asked about that are looked into."""
 
@@ -18,7 +18,8 @@ LEVELS = 3
 def list_images(folder: Path, found: Sequence[Survey], ids: Collection[str]) -> list[Path]:
     """Write a table of the images of each subfolder that no table names and whose paths hold a patient's id.
 
-    Called as the subfolder, with a row per image; a file of that name is left as it is. Masks are left out.
+    Called as the subfolder, with a row per image; of a subfolder with volumes as well, those get a table of their own.
+    A file of that name is left as it is. Masks are left out.
     """
     if any(table.paths for table in found):
         return []
@@ -33,20 +34,23 @@ def list_images(folder: Path, found: Sequence[Survey], ids: Collection[str]) -> 
 
 
 def by_folder(folder: Path, ids: Collection[str]) -> Mapping[str, list[tuple[str, str]]]:
-    """Patient and path of every image, by the subfolder of `folder` it lies in."""
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for path in images(folder):
-        patient = owner(path, ids)
-        if patient:
-            found[path.parts[0] if len(path.parts) > 1 else "images"].append((patient, path.as_posix()))
-    return found
+    """Patient and path of every image, by the subfolder of `folder` it lies in; of volumes beside flat images apart."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for kind in KINDS:
+        for path in files(folder, PATHS[kind]):
+            patient = owner(path, ids)
+            if patient and not MASK.search(path.name):
+                place = path.parts[0] if len(path.parts) > 1 else "images"
+                found[place, kind].append((patient, path.as_posix()))
+    both = {place for place, kind in found if kind == "volume" and (place, "image") in found}
+    return {f"{p}_volumes" if kind == "volume" and p in both else p: rows for (p, kind), rows in found.items()}
 
 
-def images(folder: Path) -> Iterator[Path]:
-    """Image files in `folder`, as paths from there, sorted; no masks."""
+def files(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    """Files in `folder` that end so, as paths from there, sorted."""
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
-        if len(inside.parts) <= LEVELS + 1 and path.name.lower().endswith(ENDINGS) and not MASK.search(path.name):
+        if len(inside.parts) <= LEVELS + 1 and path.name.lower().endswith(endings):
             yield inside
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 from fusiondx.data.reading import read_ids
-from fusiondx.errors import RunError
-from fusiondx.experiment.finding import list_images
+from fusiondx.errors import DataError, RunError
+from fusiondx.experiment.finding import files, list_images
 from fusiondx.experiment.surveying import Survey, survey
 
 COHORT, EXPERIMENT = "cohort.yaml", "experiment.yaml"
@@ -43,15 +43,19 @@ def start(folder: Path, targets: Sequence[str] = ()) -> list[Path]:
             raise RunError(f"{path} exists and is left as it is. Move it away, or edit it.")
     found = survey(folder, targets)
     made = list_images(folder, found, set(read_ids(found[0].source, found[0].id)))
-    texts = ["\n".join(cohort_lines(survey(folder, targets) if made else found)) + "\n", EXPERIMENT_TEXT]
+    found = survey(folder, targets) if made else found
+    lines = list(cohort_lines(found, next(files(folder, (".dcm",)), None)))
+    if not any(table.numeric or table.categorical or table.paths for table in found):
+        raise DataError(f"{folder} holds nothing to predict from: no column beside ids and outcomes, and no image.")
+    texts = ["\n".join(lines) + "\n", EXPERIMENT_TEXT]
     for path, content in zip(paths, texts, strict=True):
         with path.open("x", encoding="utf-8") as file:
             file.write(content)
     return [*made, *paths]
 
 
-def cohort_lines(found: Sequence[Survey]) -> Iterator[str]:
-    """The lines of a cohort.yaml."""
+def cohort_lines(found: Sequence[Survey], dicom: Path | None = None) -> Iterator[str]:
+    """The lines of a cohort.yaml; `dicom` is a file that only a person can say the use of."""
     home = found[0]
     site = f", site: {quoted(home.site)}" if home.site else ""
     yield "# Which file and column is what: a first guess by names and values. Read it, and correct it."
@@ -60,6 +64,10 @@ def cohort_lines(found: Sequence[Survey]) -> Iterator[str]:
     taken: set[str] = set()
     for table in found:
         yield from modality_lines(table, home, taken)
+    if dicom is not None:
+        place = comment(dicom.parts[0]) if len(dicom.parts) > 1 else "this folder"
+        yield f"  # left out: the DICOM files in {place}. Put"
+        yield "  # into a table each patient's file (kind: image), or the folder of their series (kind: volume)."
     yield "targets:"
     yield from target_lines(home)
 

@@ -21,7 +21,7 @@ Table = dict[str, Array]
 
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 PATHS = {
-    "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"),
+    "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff"),
     "volume": (".nii", ".nii.gz"),
     "bag": (".npy", ".safetensors", ".h5", ".hdf5"),
 }
@@ -99,10 +99,10 @@ def survey(folder: Path, targets: Sequence[str] = ()) -> list[Survey]:
         if key and ids & set(frame[key]):
             found.append(described(source, frame, key, folder, targets, whole=source is home))
     if not any(s.outcomes or s.survival[0] for s in found):
-        two = [name for name, values in frames[home].items() if 2 <= Column(name, values).levels <= LEVELS]
-        raise DataError(
-            f"No column of {home.name} looks like an outcome. Name one with --target, such as one of: {listed(two, 9)}."
-        )
+        columns = [Column(name, values) for name, values in frames[home].items() if name != id]
+        two = [column.name for column in columns if 2 <= column.levels <= LEVELS]
+        hint = f"Name one with --target, such as one of: {listed(two, 9)}." if two else "Add a column that does."
+        raise DataError(f"No column of {home.name} looks like an outcome. {hint}")
     return found
 
 
@@ -215,7 +215,7 @@ class Column:
 
 def outcomes(found: Survey, rest: dict[str, Column], targets: Sequence[str]) -> None:
     """Take the outcomes out of `rest`: a survival time with its event, and columns that classify."""
-    for name in targets:
+    for name in dict.fromkeys(targets):
         if name not in rest:
             raise DataError(f"{found.source.name} has no column '{name}' to predict.{did_you_mean(name, list(rest))}")
         found.outcomes.append(name)

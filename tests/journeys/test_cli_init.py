@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -160,11 +161,32 @@ def test_images_that_no_table_names_are_found_by_patient_id(folder, capsys):
     assert cli("check", folder / "experiment.yaml") == 0
 
 
+def test_volumes_beside_images_get_a_table_of_their_own_and_dicom_is_told(folder):
+    (folder / "pictures.csv").unlink()
+    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4)), folder / "photos" / "050.nii.gz")
+    (folder / "series" / "001").mkdir(parents=True)
+    (folder / "series" / "001" / "1.dcm").touch()
+    (folder / "photos" / "000.bmp").touch()  # which cannot be read
+    assert cli("init", folder, "--target", "diagnosis", "--target", "diagnosis") == 0
+    assert len(pd.read_csv(folder / "photos.csv")) == 40
+    assert pd.read_csv(folder / "photos_volumes.csv")["image"].tolist() == ["photos/050.nii.gz"]
+    written = (folder / "cohort.yaml").read_text()
+    assert "# left out: the DICOM files in series." in written
+    assert {m["kind"] for m in yaml.safe_load(written)["modalities"].values()} >= {"image", "volume"}
+
+
 def test_a_table_called_as_a_folder_of_images_is_left_alone(folder):
     (folder / "pictures.csv").unlink()
     (folder / "photos.csv").write_text("patient_id,remark\n000,none\n")
     assert cli("init", folder) == 0
     assert (folder / "photos.csv").read_text() == "patient_id,remark\n000,none\n"
+
+
+def bare(place):
+    shutil.rmtree(place / "photos")
+    pd.read_csv(place / "patients.csv", dtype=str)[["patient_id", "diagnosis"]].to_csv(
+        place / "patients.csv", index=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,6 +195,8 @@ def test_a_table_called_as_a_folder_of_images_is_left_alone(folder):
         (lambda p: [f.unlink() for f in p.glob("*.csv*")], "holds no table"),
         (lambda p: (p / "patients.csv").write_text("name,age\na,1\n"), "names each patient once"),
         (lambda p: (p / "patients.csv").write_text("patient_id,age,side\n000,1,l\n001,2,r\n"), "looks like an outcome"),
+        (lambda p: (p / "patients.csv").write_text("patient_id\n000\n001\n"), "Add a column that does"),
+        (lambda p: bare(p), "holds nothing to predict from"),
     ],
 )
 def test_what_cannot_be_guessed_is_told(folder, capsys, change, message):
