@@ -89,6 +89,11 @@ class Case:
             for column, values in data.categorical.items()
         }
 
+    @property
+    def inputs(self) -> list[str]:
+        """Names of all columns of tables and genomic matrices."""
+        return [column for names, _ in self.numeric.values() for column in names] + [c for _, c in self.categorical]
+
     @cached_property
     def answers(self) -> tuple[Answer, ...]:
         """All that is asked."""

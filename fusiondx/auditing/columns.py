@@ -103,15 +103,23 @@ def dated_later(case: Case) -> Iterator[str]:
     if case.index is None:
         return
     index, _ = moments(case.cohort.column(case.index))
-    inputs = [column for names, _ in case.numeric.values() for column in names]
-    inputs += [column for _, column in case.categorical]
-    for column, date in {**dates_by_name(case, inputs), **(case.dated or {})}.items():
-        if column not in inputs:
-            raise ConfigError(f"dated: no input column '{column}'.{did_you_mean(column, inputs)}")
+    for column, date in {**dates_by_name(case, case.inputs), **(case.dated or {})}.items():
         when, _ = moments(case.cohort.column(date))
         later = int(np.sum(when > index))
         if later:
             yield f"{column} ({counted(later, 'patient')}, by '{date}')"
+
+
+def refuse_undatable(case: Case) -> None:
+    """Raise `ConfigError` where `dated` names what is no input or lacks an index time, or a column holds no times."""
+    if case.dated and case.index is None:
+        raise ConfigError("dated: give 'index' as well, the column with the time from which predictions are made.")
+    for column in case.dated or {}:
+        if column not in case.inputs:
+            raise ConfigError(f"dated: no input column '{column}'.{did_you_mean(column, case.inputs)}")
+    for column in filter(None, (case.index, *(case.dated or {}).values())):
+        if not np.isfinite(moments(case.cohort.column(column))[0]).any():
+            raise ConfigError(f"Column '{column}' holds neither numbers nor dates such as 2015-03-31.")
 
 
 def dates_by_name(case: Case, inputs: list[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from fusiondx.auditing.case import Case, Told
 from fusiondx.auditing.checks import CHECKS, Severity
+from fusiondx.auditing.columns import refuse_undatable
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.splits import Fold
 from fusiondx.errors import ConfigError, DataError, counted, did_you_mean
@@ -121,7 +122,7 @@ def audit(
         input with ``_date`` behind need not be named.
 
     Each check has a page, ``docs/audit/FDX001.md`` and so on. Raises `ConfigError` for a waiver of an unknown code or
-    without a reason, `DataError` where the split is not one of this cohort.
+    without a reason and for dates of what is no input, `DataError` where the split is not one of this cohort.
 
     Examples
     --------
@@ -133,6 +134,7 @@ def audit(
     refuse_waivers(given)
     models = model if isinstance(model, Mapping) else {} if model is None else {"the model": model}
     case = Case(cohort, folds_of(cohort, split), models, index, dated)
+    refuse_undatable(case)
     found = [(check, check.find(case)) for check in CHECKS]
     findings = tuple(
         Finding(check.code, check.title, check.severity, told.message, given.get(check.code), told.patients)
