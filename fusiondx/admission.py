@@ -109,6 +109,9 @@ def check_fits(name: str, preparation: AnyPreparation, modality: Modality) -> No
         raise DataError(f"'{name}' is a {modality.spec.kind} here, but the model was trained on something else.")
 
 
+NOTHING = "No training patient has any modality to learn from. Check the ids and files of the cohort."
+
+
 def check_learnable(cohort: Cohort) -> None:
     """Refuse a cohort without patients, modalities, targets, or something to learn in each target."""
     if not len(cohort):
@@ -116,9 +119,11 @@ def check_learnable(cohort: Cohort) -> None:
     if not cohort.modalities or not cohort.targets:
         lacking = "modalities" if not cohort.modalities else "targets"
         raise DataError(f"The cohort has no {lacking}. Declare at least one.")
+    if not any(modality.present.any() for modality in cohort.modalities.values()):
+        raise DataError(NOTHING)
     for name in cohort.modalities:
-        if "." in name or hasattr(nn.ModuleDict(), name):
-            raise DataError(f"A modality cannot be called '{name}' (dots and names of dictionary methods are taken).")
+        if not name or "." in name or hasattr(nn.ModuleDict(), name):
+            raise DataError(f"A modality cannot be called '{name}' (nothing, dots and names of methods are taken).")
     refuse_later(cohort, last_time(cohort))
     for name, values in cohort.targets.items():
         strata = np.unique(values.strata[values.known])
@@ -148,7 +153,7 @@ def prepare(cohort: Cohort) -> dict[str, AnyPreparation]:
         else:
             prepared[name] = fitted
     if not prepared:
-        raise DataError("No training patient has any modality to learn from. Check the ids and files of the cohort.")
+        raise DataError(NOTHING)
     return prepared
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ from fusiondx.core.components import (
 )
 from fusiondx.core.joining import read_by, shape_beside
 from fusiondx.core.predictions import Prediction
-from fusiondx.core.spec import Spec
+from fusiondx.core.spec import MOST_SEED, Spec
 from fusiondx.core.targets import Cause, Masks, TargetValues
 from fusiondx.data.augmentation import Augmentation, augmentations
 from fusiondx.data.batches import Batches, Prepared, shape_of
@@ -460,9 +460,11 @@ def drawn_by(networks: Sequence[Network], name: str, batches: Batches, ids: npt.
 
 def check_settings(dim: object, seed: object, training: object) -> None:
     """Refuse settings of the wrong type or out of range; a constructor must not, so `fit` does."""
-    for name, value, least in (("dim", dim, 1), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise ConfigError(f"{name}: {value!r}. Give a whole number of {least} or more.")
+    for name, value, least, most in (("dim", dim, 1, None), ("seed", seed, 0, MOST_SEED)):
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or not least <= cast("int", value) <= (most or np.inf):
+            span = f"from {least} to {most}" if most else f"of {least} or more"
+            raise ConfigError(f"{name}: {value!r}. Give a whole number {span}.")
     if training is not None and not isinstance(training, Training):
         raise ConfigError(f"training: got {type(training).__name__}. Give settings, such as Training(epochs=30).")
 

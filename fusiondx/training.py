@@ -37,8 +37,8 @@ class Training(Spec):
 
     epochs: int = Field(default=60, ge=1)
     batch_size: int = Field(default=64, ge=2)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=1e-2, ge=0)
+    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=1e-2, ge=0, allow_inf_nan=False)
     patience: int = Field(default=15, ge=1)
     """Epochs without improvement on the validation part before training stops."""
     validation: float = Field(default=0.2, ge=0, le=0.5)

@@ -123,6 +123,8 @@ class StrictLoader(yaml.SafeLoader):
 def _mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     seen: set[Hashable] = set()
     for key, _ in node.value:
+        if key.tag == "tag:yaml.org,2002:merge":
+            continue  # <<, which brings in the keys of another mapping
         name = loader.construct_object(key, deep=True)
         if not isinstance(name, Hashable):
             raise yaml.MarkedYAMLError(problem="a key must be a word", problem_mark=key.start_mark)
@@ -133,7 +135,15 @@ def _mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any
     return loader.construct_mapping(node, deep=True)
 
 
+def _text(loader: StrictLoader, node: yaml.ScalarNode) -> str:
+    written = str(loader.construct_scalar(node))
+    if "\0" in written:  # which no file system takes
+        raise yaml.MarkedYAMLError(problem="a text holds a NUL character", problem_mark=node.start_mark)
+    return written
+
+
 StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_SCALAR_TAG, _text)
 
 
 def neighbours(path: Path) -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, Self, TypeVar, cast, dataclass_transform
+from typing import Annotated, Any, Self, TypeVar, cast, dataclass_transform
 
 import pydantic
 from pydantic import ConfigDict, Field
 
 Cls = TypeVar("Cls")
+MOST_SEED = 2**32 - 1
+"""The largest number that NumPy's generators start from."""
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
+Name = Annotated[str, Field(min_length=1)]
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))

@@ -443,7 +443,7 @@ def _positions(key: Any, patients: int) -> npt.NDArray[np.int64]:
 def _folder(path: str | Path) -> Path:
     folder = Path(path)
     if not folder.is_dir():
-        raise DataError(f"The data folder {folder} does not exist.")
+        raise DataError(f"The data folder {folder} {'is a file' if folder.exists() else 'does not exist'}.")
     return folder
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fusiondx.core.settings import parse, read_yaml
-from fusiondx.core.spec import Spec, spec
+from fusiondx.core.spec import Name, Spec, spec
 from fusiondx.core.targets import TargetSpec
 from fusiondx.data.modalities import ModalitySpec, Unknown
 from fusiondx.data.treatment import Treatment
@@ -33,8 +33,8 @@ class CohortFile(Spec):
     """All of a cohort.yaml."""
 
     patients: Patients
-    modalities: Mapping[str, ModalitySpec] = Field(min_length=1)
-    targets: Mapping[str, TargetSpec] = Field(default_factory=dict)
+    modalities: Mapping[Name, ModalitySpec] = Field(min_length=1)
+    targets: Mapping[Name, TargetSpec] = Field(default_factory=dict)
     treatment: Treatment | None = None
     landmark: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """See `Cohort.landmark`."""

@@ -270,6 +270,13 @@ def resolved(written: Array, ids: Array, folder: Path, where: str, spec: Image |
     if outside:
         raise DataError(f"{where}: {_files(outside)} outside the data folder. Give paths inside it, relative to it.")
     absent = np.array([path is not None and not _admitted(path, spec) for path in paths], dtype=bool)
+    there = absent & np.array([path is not None and path.exists() for path in paths], dtype=bool)
+    if there.any():
+        wanted = "a file, or of a folder with one series" if isinstance(spec, Volume) else "a file"
+        raise DataError(
+            f"{where}: {_files(list(ids[there]))} that cannot be opened, being folders or devices: "
+            f"{listed(written[there], 3)}. Give the path of {wanted}."
+        )
     if absent.any():
         mend = "Write / for \\ in them" if any("\\" in path for path in written) else "Correct the paths"
         raise DataError(

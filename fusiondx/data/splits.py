@@ -135,6 +135,8 @@ def chosen(values: Array, train: Sequence[str], test: Sequence[str], column: str
     both = sorted(set(train) & set(test))
     if both:
         raise ConfigError(f"Column '{column}': {listed(both)} both in train and in test. Give each to one side.")
+    if not train or not test:
+        raise ConfigError(f"Column '{column}': no value in {'train' if not train else 'test'}. Give at least one.")
     known = sorted({v for v in values if v})
     for value in (*train, *test):
         if value not in known:

@@ -71,7 +71,9 @@ def compare(
 
     Raises `ConfigError`, `DataError` or `RunError` before anything is trained, where that can be known.
     """
-    experiments = {path: read_experiment(path, overrides) for path in dict.fromkeys(paths)}
+    if twice := [path for path in dict.fromkeys(paths) if list(paths).count(path) > 1]:
+        raise ConfigError(f"{listed(twice)} is given twice. Name each experiment once.")
+    experiments = {path: read_experiment(path, overrides) for path in paths}
     with folder.staged(out, overwrite) as stage:
         clock = Clock()
         entrants = entered(experiments, data, first_folds)

@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema
 from fusiondx import choices
 from fusiondx.auditing.settings import Audit
 from fusiondx.core.settings import parse
-from fusiondx.core.spec import Spec, spec
+from fusiondx.core.spec import Name, Seed, Spec, spec
 from fusiondx.data import folds as drawn
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.cohort_file import CohortFile
@@ -82,7 +82,7 @@ class Split(Spec):
     column: Annotated[str | None, Omissible()] = None
     group: str | None = "auto"
     stratify: Annotated[str | None, Omissible()] = None
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     time: Annotated[str | None, Omissible()] = None
     at: Annotated[float | str | None, Omissible()] = None
     gap: float = Field(default=0, ge=0)
@@ -121,7 +121,7 @@ class Folds(Spec):
     column: Annotated[str | None, Omissible()] = None
     group: str | None = "auto"
     stratify: Annotated[str | None, Omissible()] = None
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     file: Annotated[str | None, Omissible()] = None
 
     @model_validator(mode="after")
@@ -161,7 +161,7 @@ class Model(Spec):
     heads: Mapping[str, HeadChoice] = Field(default_factory=dict)
     dim: int = Field(default=64, ge=1)
     training: Training = Training()
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _stack_chooses(self) -> Model:
@@ -190,7 +190,7 @@ class Evaluation(Spec):
 
     baselines: bool = True
     replicates: int = Field(default=1000, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     audit: bool = True
     waivers: Mapping[str, str] = Field(default_factory=dict)
     index: Annotated[str | None, Omissible()] = None
@@ -223,9 +223,9 @@ class Experiment(Spec):
     split: Annotated[Split | None, Omissible()] = None
     folds: Annotated[Folds | None, Omissible()] = None
     model: Annotated[Model | None, Omissible()] = None
-    models: Mapping[str, Model] = Field(default_factory=dict)
+    models: Mapping[Name, Model] = Field(default_factory=dict)
     sweep: Annotated[Sweep | None, Omissible()] = None
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    seeds: tuple[Seed, ...] = ()
     evaluation: Evaluation = Evaluation()
     jobs: int = Field(default=1, ge=1)
     tracking: tuple[AnyTracker, ...] = ()
@@ -238,6 +238,8 @@ class Experiment(Spec):
             raise ValueError("give 'model' or 'models', not both; of several, set models.NAME.…")
         if self.sweep is not None and (self.models or self.seeds):
             raise ValueError("a sweep tunes 'model': leave 'models' and 'seeds' out")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("'seeds' names one twice: the same seed gives the same numbers")
         for selection in (self.modalities, self.targets):
             if selection == ():
                 raise ValueError("'modalities' and 'targets' name at least one each; leave them out to use all")

@@ -24,6 +24,8 @@ def overridden(settings: Mapping[str, Any], overrides: Sequence[str]) -> dict[st
         keys = path.strip().split(".")
         if not equals or not all(keys):
             raise ConfigError(f"--set {override}: write it as key=value, such as model.training.epochs=3.")
+        if keys[0] == "extends":
+            raise ConfigError(f"--set {override}: files are put together first. Write 'extends' in the file.")
         put(changed, keys, parsed(override, value), f"--set {override}")
     return changed
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from fusiondx import choices
 from fusiondx.admission import check_learnable, check_reads, reading, refuse_unknown
+from fusiondx.auditing.case import Case
+from fusiondx.auditing.columns import refuse_undatable
 from fusiondx.auditing.report import refuse_waivers
 from fusiondx.auditing.settings import Audit
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.reading import need_columns
 from fusiondx.encoders import Backbone
 from fusiondx.errors import ConfigError, DataError
-from fusiondx.experiment.file import Experiment, Model, at
+from fusiondx.experiment.file import Experiment, Model, Stacking, at
+from fusiondx.experiment.tuning import inner_parts
 
 
 def read_patients(experiment: Experiment, path: Path, data: Path | None) -> Cohort:
@@ -35,14 +40,18 @@ def check(experiment: Experiment, cohort: Cohort) -> None:
     check_audit(experiment.evaluation.leaks, cohort)
     for train in training_parts(experiment, cohort):
         check_learnable(train)
+        if experiment.sweep is not None:
+            inner_parts(experiment.sweep, train, experiment.group)
     check_images(cohort)
 
 
 def check_audit(settings: Audit | None, cohort: Cohort) -> None:
-    """Raise `ConfigError` for a waiver without a check or a reason, `DataError` for a date that is not there."""
+    """Raise `ConfigError` for a waiver without a check or a reason and for dates of what is no input, `DataError` for
+    a date that is not there."""
     if settings is not None:
         refuse_waivers(settings.waivers)
         need_columns(cohort.table, [*([settings.index] if settings.index else []), *settings.dated.values()])
+        refuse_undatable(Case(cohort, (), index=settings.index, dated=settings.dated))
 
 
 def check_images(cohort: Cohort) -> None:
@@ -68,6 +77,9 @@ def check_model(model: Model, cohort: Cohort, where: str) -> None:
         check_reads(f"{where}.encoders", name, encoder, kinds)
         if isinstance(encoder, Backbone) and not choices.known_to_timm(encoder.name):
             raise ConfigError(f"{where}.encoders.{name}: no timm model is called '{encoder.name}'.")
+    with torch.random.fork_rng(devices=[]):
+        if not isinstance(model.fusion, Stacking):
+            model.fusion.build(tuple(kinds), model.dim)  # says itself what does not fit
     for name, head in model.heads.items():
         asked = cohort.targets[name].spec.kind
         if head.answers != asked:

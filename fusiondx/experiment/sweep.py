@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from fusiondx.core.spec import Spec, spec
+from fusiondx.core.spec import Seed, Spec, spec
 
 Number = Annotated[int, Field(strict=True)] | float
 Point = dict[str, Any]
@@ -88,7 +88,7 @@ class Sweep(Spec):
     method: Method = Grid()
     folds: int = Field(default=3, ge=2)
     target: str | None = None
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _can_be_tried(self) -> Sweep:

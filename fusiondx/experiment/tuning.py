@@ -49,8 +49,7 @@ class Tuned(Answering):
     def fit(self, cohort: Cohort, y: Any = None) -> Self:
         """Try, choose, and train on everybody. Raises `DataError` where no trial could be judged."""
         target = self.sweep.target or next(iter(cohort.targets))
-        drawn = cohort.folds(self.sweep.folds, group=self.group, stratify=target, seed=self.sweep.seed)
-        parts = [(cohort[train], cohort[test]) for train, test in drawn]
+        parts = inner_parts(self.sweep, cohort, self.group)
         search = grid if isinstance(self.sweep.method, Grid) else optuna
         trials, points = search(self, parts, target)
         values = trials["value"].fillna(-np.inf)
@@ -77,6 +76,13 @@ class Tuned(Answering):
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Write the model chosen, as `FusionModel.save`; read it back with `FusionModel.load`."""
         return self.model_.save(folder, overwrite)
+
+
+def inner_parts(sweep: Sweep, cohort: Cohort, group: str | None) -> Parts:
+    """The inner folds of training patients. Raises `DataError` where there are too few patients or groups for them."""
+    target = sweep.target or next(iter(cohort.targets))
+    drawn = cohort.folds(sweep.folds, group=group, stratify=target, seed=sweep.seed)
+    return [(cohort[train], cohort[test]) for train, test in drawn]
 
 
 def worth(model: Model, train: Cohort, test: Cohort, target: str) -> tuple[float, str, float]:

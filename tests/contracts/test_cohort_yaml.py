@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from fusiondx.core.settings import read_yaml
 from fusiondx.data.cohort import Cohort
 from fusiondx.errors import ConfigError, DataError
 
@@ -102,6 +103,12 @@ def test_a_mistake_is_named_with_its_place(folder, right, wrong, message):
     with pytest.raises(ConfigError) as caught:
         read(folder, GOOD.replace(right, wrong, 1))
     assert message in str(caught.value)
+
+
+def test_a_mapping_may_bring_in_the_keys_of_another(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
+    assert read_yaml(path)["b"] == {"x": 1, "y": 3}
 
 
 def test_every_mistake_is_named_at_once(folder):

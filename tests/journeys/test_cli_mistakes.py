@@ -2,6 +2,7 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
 from fusiondx.cli import app
@@ -69,6 +70,33 @@ IN_FILES = [
         "dmi: unknown key. Did you mean 'dim'?",
     ),
     ("experiment.yaml", "require:", "seeds: [-1]\nrequire:", "seeds.0: -1 does not fit. Give 0 or more."),
+    ("experiment.yaml", "require:", "seeds: [3, 3]\nrequire:", "'seeds' names one twice"),
+    ("experiment.yaml", "{epochs: 1}", "{epochs: 1}, seed: 202403151230", "seed: 202403151230 does not fit."),
+    ("experiment.yaml", "{test: 0.5}", "{test: 0.5, seed: 202403151230}", "seed: 202403151230 does not fit."),
+    (
+        "experiment.yaml",
+        "{epochs: 1}",
+        "{learning_rate: .inf}",
+        "learning_rate: Infinity does not fit. Give a finite number.",
+    ),
+    ("experiment.yaml", "gated", "attention, dim: 7", "4 attention heads do not divide the model's dim of 7"),
+    (
+        "experiment.yaml",
+        "require:",
+        "sweep: {over: {model.dim: [8, 7], model.fusion: [attention]}}\nrequire:",
+        "4 attention heads do not divide the model's dim of 7",
+    ),
+    ("experiment.yaml", "require:", "sweep: {over: {model.dim: [8]}, folds: 100}\nrequire:", "100 folds of"),
+    (
+        "experiment.yaml",
+        "require:",
+        "evaluation: {index: os_months, dated: {agee_years: os_months}}\nrequire:",
+        "dated: no input column 'agee_years'. Did you mean 'age_years'?",
+    ),
+    ("experiment.yaml", "require:", "evaluation: {dated: {age_years: os_months}}\nrequire:", "give 'index' as well"),
+    ("experiment.yaml", "require:", "evaluation: {index: sex}\nrequire:", "'sex' holds neither numbers nor dates"),
+    ("experiment.yaml", "{test: 0.5}", "{column: site, train: [north], test: []}", "no value in test"),
+    ("experiment.yaml", "{test: 0.5}", "{column: site, train: [], test: [north]}", "no value in train"),
     ("experiment.yaml", "require:", "tracking: [mlfow]\nrequire:", "unknown kind 'mlfow'. Did you mean 'mlflow'?"),
     ("experiment.yaml", "{test: 0.5}", "{test: 0.5", "experiment.yaml:5"),
     ("experiment.yaml", "{test: 0.5}", "{test: 1.5}", "give the share of patients to test on"),
@@ -76,12 +104,15 @@ IN_FILES = [
     ("experiment.yaml", "{test: 0.5}", "{column: site, train: [north], test: [sooth]}", "Did you mean 'south'?"),
     ("experiment.yaml", "split: {test: 0.5}", "folds: {k: 500}", "500 folds of"),
     ("experiment.yaml", "split: {test: 0.5}", "", "give exactly one of 'split' and 'folds'"),
+    ("cohort.yaml", "image:", "'':", "modalities."),
+    ("cohort.yaml", "file: images.csv", 'file: "images\\0.csv"', "a text holds a NUL character"),
     ("cohort.yaml", "kind: image", "kind: imgae", "unknown kind 'imgae'. Did you mean 'image'?"),
     ("cohort.yaml", "file: images.csv", "file: image.csv", "image.csv does not exist in the data folder"),
     ("cohort.yaml", "numeric: [age_years]", "numeric: [age]", "age"),
     ("patients.csv", "S0001,", "S0000,", "S0000"),
     ("images.csv", "S0", "X0", "not in the patient table: X0"),
     ("images.csv", "images/", "images\\", "Write / for \\ in them"),
+    ("images.csv", "images/", "images/../images/../images#", "do not exist in the data folder"),
 ]
 
 
@@ -110,6 +141,8 @@ def test_a_mistake_in_a_file(folder, capsys, command, file, right, wrong, messag
         (("--oot", "x"), "--oot"),
         (("--jobs", "0"), "--jobs"),
         (("--set", "models.a.dim=3"), "give 'model' or 'models', not both"),
+        (("--set", "extends=other.yaml"), "Write 'extends' in the file"),
+        (("--data", "patients.csv"), "The data folder patients.csv is a file"),
     ],
 )
 def test_a_mistake_in_the_arguments(folder, capsys, arguments, message):
@@ -145,6 +178,7 @@ def test_a_mistake_in_the_arguments(folder, capsys, arguments, message):
             "--set: model.dim: 'x' does not fit.",
         ),
         (("config", "diff", "experiment.yaml"), "Missing argument"),
+        (("compare", "experiment.yaml", "experiment.yaml", "--out", "x"), "experiment.yaml is given twice"),
     ],
 )
 def test_a_mistake_in_the_command(folder, capsys, arguments, message):
@@ -159,6 +193,28 @@ def test_broken_images_are_all_named(folder, capsys, command):
     err = told(capsys, *command)
     assert first.name in err
     assert second.name in err
+
+
+def test_a_folder_where_an_image_is_expected_is_told_as_one(folder, capsys):
+    change(folder / "images.csv", pd.read_csv(folder / "images.csv")["image"][0], "images")
+    change(folder / "cohort.yaml", "kind: image", "kind: image, on_unreadable: missing")
+    assert "cannot be opened, being folders or devices: images." in told(capsys, *RUN)
+
+
+def test_a_number_too_large_is_named_with_its_patient(folder, capsys):
+    patients = pd.read_csv(folder / "patients.csv", dtype=str)
+    patients.loc[2, "age_years"] = "1e39"
+    patients.to_csv(folder / "patients.csv", index=False)
+    err = told(capsys, *RUN).replace("\n", " ")
+    assert f"something else than a finite number in column age_years: {patients['patient_id'][2]}" in err
+
+
+def test_nobody_has_anything_to_learn_from(folder, capsys):
+    patients = pd.read_csv(folder / "patients.csv", dtype=str)
+    patients.assign(age_years=None, sex=None, stage=None).to_csv(folder / "patients.csv", index=False)
+    change(folder / "experiment.yaml", "require: [image]", "modalities: [clinical]")
+    change(folder / "experiment.yaml", "encoders: {image: convnet}, ", "")
+    assert "No training patient has any modality to learn from" in told(capsys, "check", "experiment.yaml")
 
 
 def test_names_from_files_give_no_orders_to_the_terminal(folder, capsys):
