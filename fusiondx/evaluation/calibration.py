@@ -37,9 +37,9 @@ def estimate_calibration_intercept(
     """Calibration in the large: log odds by which predictions are too low, with the slope fixed at 1; ideally 0.
 
     This is not the intercept fitted together with the slope, `recalibration`. The slope need not be 1, so the interval
-    holds the values that a score test with the observed variance of residuals does not reject (Boos 1992); with fewer
-    than 4 patients of a class that has no ends, and it is Wald's. `patient` says whose each row is, where patients are
-    in several. `Undefined` with one class; raises `DataError` for what is no probability or label.
+    holds the values that a score test with the observed variance of residuals does not reject (Boos 1992); where that
+    has no ends, as with fewer than 4 patients of a class, it is Wald's. `patient` says whose each row is, where
+    patients are in several. `Undefined` with one class; raises `DataError` for what is no probability or label.
 
     >>> found = evaluation.estimate_calibration_intercept(probability, positive)
     >>> print(f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})")
@@ -51,14 +51,16 @@ def estimate_calibration_intercept(
     line, moved = _logit(probability)
     fit = fit_logistic(np.ones((len(line), 1)), positive, offset=line, cluster=patient)
     found = _wald("calibration_intercept", fit, 0, positive, f"slope fixed at 1{moved}")
-    if min(_patients(positive[of], None if patient is None else patient[of]) for of in (positive, ~positive)) < 4:
-        return found
 
-    def surprise(move: float) -> float:
-        residual = _by_patient(positive - expit(line + move), patient)
+    def surprise(chance: npt.ArrayLike) -> float:
+        """Above 0 where the test rejects the predictions `chance`."""
+        residual = _by_patient(positive - np.asarray(chance), patient)
         return float(residual.sum() ** 2 - Z95**2 * (residual @ residual))
 
-    low, high = (_crossing(surprise, found.value, side) for side in (-0.5, 0.5))
+    # Far enough either way everybody is predicted 1, or 0: where not even that is rejected, the interval has no end
+    if min(surprise(1.0), surprise(0.0)) <= 0:
+        return found
+    low, high = (_crossing(lambda move: surprise(expit(line + move)), found.value, side) for side in (-0.5, 0.5))
     return replace(found, low=low, high=high, method="95 % score interval, residual variance as observed")
 
 

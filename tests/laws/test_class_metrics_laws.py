@@ -150,6 +150,26 @@ def test_recalibrated_probabilities_are_calibrated(given_patients):
         assert ev.estimate_observed_expected(mended, positive).value == pytest.approx(1, abs=1e-6)
 
 
+def test_one_patient_of_many_rows_leaves_calibration_in_the_large_without_ends_of_its_own():
+    """Ten of the thirteen positive rows are one patient's: no shift, however far, is rejected."""
+    patient = np.array([0] * 10 + list(range(1, 40)))
+    probability, positive = np.linspace(0.1, 0.6, 49), patient < 4
+    found = ev.estimate_calibration_intercept(probability, positive, patient)
+    assert "Wald" in found.method
+    assert found.low < found.value < found.high < np.inf
+    assert "score" in ev.estimate_calibration_intercept(probability, positive).method
+
+
+@laws
+@given(patients(least=2), st.data())
+def test_calibration_in_the_large_ends_whoever_the_rows_are_of(given_patients, data):
+    probability, positive = given_patients
+    n = len(positive)
+    patient = np.array(data.draw(st.lists(st.integers(0, n // 2), min_size=n, max_size=n)))
+    found = ev.estimate_calibration_intercept(probability, positive, patient)
+    assert isinstance(found, Estimate) == both(positive)
+
+
 @laws
 @given(patients())
 def test_net_benefit_tends_to_the_prevalence_and_treating_all_is_its_bound_at_low_thresholds(given_patients):
