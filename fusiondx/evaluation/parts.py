@@ -39,7 +39,7 @@ def class_part(
 
     `probability` is of the positive class of two, ``(patients,)``, or of every class, ``(patients, classes)``. `label`
     holds names of classes, None or NaN where unknown. `classes` says their order, the last of two being the positive
-    one; left out, it is that of a frame's columns, else of the sorted labels, so 0 before 1.
+    one; left out, it is that of a frame's columns, else of the sorted labels, so 0 or -1 before 1.
 
     Raises `DataError` where patients, classes or lengths do not match, and for what is no probability.
 
@@ -197,9 +197,16 @@ def _order(classes: Sequence[str] | None, probability: Table, names: Array) -> t
     if isinstance(probability, pd.DataFrame):
         return tuple(map(_name, probability.columns))
     found = set(names)
-    if found <= {"0", "1"}:
-        return ("0", "1")
-    return tuple(sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
+    return ("0", "1") if found <= {"0", "1"} else tuple(sorted(found, key=_rank))
+
+
+def _rank(name: str) -> tuple[float, str]:
+    """Numbers by size, so -1 before 1 and 2 before 10, and before words."""
+    try:
+        number = float(name)
+    except ValueError:
+        number = np.inf
+    return number if np.isfinite(number) else np.inf, name
 
 
 def _of_every_class(chance: Array, classes: tuple[str, ...]) -> Floats:

@@ -153,6 +153,22 @@ def test_few_patients_give_no_nan_and_no_warning(judge, label, recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.parametrize(
+    ("label", "order"),
+    [
+        ([1, 1, -1, -1], ("-1", "1")),
+        ([0.5, 0.5, -0.5, -0.5], ("-0.5", "0.5")),
+        (["10", "10", "9", "9"], ("9", "10")),
+        (["b", "b", "2", "2"], ("2", "b")),
+        (["nan", "nan", "inf", "inf"], ("inf", "nan")),
+    ],
+)
+def test_classes_that_are_numbers_are_in_their_order(label, order):
+    said, truth = ev.class_part([0.9, 0.8, 0.2, 0.1], label)
+    assert said.classes == truth.classes == order
+    assert ev.judge_classes([0.9, 0.8, 0.2, 0.1], label)[0].value == 1
+
+
 def test_several_classes_labels_and_numbers_are_judged():
     rng = np.random.default_rng(0)
     chance = pd.DataFrame(rng.dirichlet(np.ones(3), 60), columns=["a", "b", "c"])
