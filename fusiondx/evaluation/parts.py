@@ -1,12 +1,12 @@
 """Anybody's predictions beside the truth: arrays, Series or frames become a `Part`, which every judge takes.
 
-Where both sides are pandas objects they are joined by index, in any order; ids must be the same on both, each once.
-Else rows belong together by position, and patients are called `ids`, or numbered from 1.
+Where all that is given are pandas objects they are joined by index, in any order; ids must be the same on all, each
+once. Else rows belong together by position, and patients are called `ids`, or numbered from 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ def class_part(
     2              benign                  0.8                     0.2
     """
     (chance, given), who = _together({"probability": probability, "label": label}, ids)
+    if given.ndim > 1:
+        raise DataError(f"'label' has {given.ndim} dimensions. Give a class per patient: of a frame, one column.")
     unknown = np.asarray(pd.isna(given), dtype=bool)
     names = np.array([_name(value) for value in given], dtype=object)
     order = _order(classes, probability, names[~unknown])
@@ -156,32 +158,50 @@ def number_part(value: Table, truth: Table, *, unit: str = "", ids: Table | None
 
 def _together(given: dict[str, Table], ids: Table | None) -> tuple[list[Array], Array]:
     """Arrays with one row per patient in the same order, and who they are."""
-    indexed = [table for table in given.values() if isinstance(table, pd.Series | pd.DataFrame)]
-    if ids is None and len(indexed) == len(given):
-        return _joined(dict(zip(given, indexed, strict=True)))
-    arrays = [np.asarray(table) for table in given.values()]
-    lengths = {name: len(array) if array.ndim else 0 for name, array in zip(given, arrays, strict=True)}
-    if len(set(lengths.values())) > 1:
-        said = ", ".join(f"'{name}' has {length}" for name, length in lengths.items())
+    tables = given if ids is None else {**given, "ids": ids}
+    indexed = {name: table for name, table in tables.items() if isinstance(table, pd.Series | pd.DataFrame)}
+    apart = [name for name in tables if name not in indexed]
+    if ids is None and not apart:
+        joined = _joined(indexed)
+        tables = {**joined, "ids": next(iter(joined.values())).index.astype(str)}
+    elif not _alike(indexed):
+        if apart:
+            raise DataError(
+                f"The indexes of {listed(indexed)} differ, or their order does, and {listed(apart)} has none to join "
+                "by. Give all as Series or frames with patient ids as index, or all as arrays."
+            )
+        tables = _joined(indexed)
+    arrays = {name: np.asarray(table, dtype=object if name == "ids" else None) for name, table in tables.items()}
+    for name, array in arrays.items():
+        if not array.ndim or (name == "ids" and array.ndim > 1):
+            raise DataError(f"'{name}' has {counted(array.ndim, 'dimension')}. Give one entry per patient.")
+    if len({len(array) for array in arrays.values()}) > 1:
+        said = ", ".join(f"'{name}' has {len(array)}" for name, array in arrays.items())
         raise DataError(f"Not as many rows everywhere: {said}. Give one per patient.")
-    size = next(iter(lengths.values()))
-    who = np.asarray(ids, dtype=object) if ids is not None else np.arange(1, size + 1).astype(str).astype(object)
-    if len(who) != size:
-        raise DataError(f"{counted(len(who), 'id')} for {counted(size, 'patient')}. Give one each.")
-    return arrays, who
+    rows = len(next(iter(arrays.values())))
+    who = arrays.pop("ids", np.arange(1, rows + 1).astype(str).astype(object))
+    return list(arrays.values()), who
 
 
-def _joined(given: dict[str, pd.Series | pd.DataFrame]) -> tuple[list[Array], Array]:
+def _alike(indexed: Mapping[str, pd.Series | pd.DataFrame]) -> bool:
+    """Whether rows that belong together by index do so by position."""
+    indexes = [table.index for table in indexed.values()]
+    return all(index.equals(indexes[0]) for index in indexes)
+
+
+def _joined(given: Mapping[str, pd.Series | pd.DataFrame]) -> dict[str, pd.Series | pd.DataFrame]:
     first = next(iter(given))
     who = given[first].index
     for name, table in given.items():
+        if table.index.nlevels > 1:
+            raise DataError(f"'{name}' has an index of several levels. Give it one of patient ids, as by droplevel.")
         if twice := list(table.index[table.index.duplicated()].unique()):
             raise DataError(f"Patients twice in '{name}': {listed(twice)}. Keep one row of each.")
         if odd := sorted(map(str, who.symmetric_difference(table.index))):
             raise DataError(
                 f"{counted(len(odd), 'patient')} in only one of '{first}' and '{name}': {listed(odd)}. Give the same."
             )
-    return [np.asarray(table.reindex(who)) for table in given.values()], np.asarray(who.astype(str), dtype=object)
+    return {name: table.reindex(who) for name, table in given.items()}
 
 
 def _name(value: object) -> str:

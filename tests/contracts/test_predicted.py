@@ -169,6 +169,42 @@ def test_classes_that_are_numbers_are_in_their_order(label, order):
     assert ev.judge_classes([0.9, 0.8, 0.2, 0.1], label)[0].value == 1
 
 
+def test_what_has_an_index_is_never_put_together_by_position():
+    said = pd.DataFrame({12.0: [0.9, 0.8, 0.2]}, ["A", "B", "C"])
+    time, event = pd.Series([1.0, 2.0, 3.0], ["C", "B", "A"]), pd.Series([0, 1, 1], ["B", "C", "A"])
+    with pytest.raises(DataError, match="indexes of time, event differ, .* and risk, survival has none"):
+        ev.survival_part([1.0, 2.0, 3.0], time, event, times=[12.0], survival=said.to_numpy())
+    with pytest.raises(DataError, match="and ids has none to join by"):
+        ev.number_part(time, event, ids=["C", "B", "A"])
+    names = pd.Series(["second", "first", "third"], ["B", "A", "C"])
+    prediction, truth = ev.survival_part(said[12.0], time, event, times=[12.0], survival=said, ids=names)
+    assert list(prediction.ids) == ["first", "second", "third"]
+    assert list(truth.fields["time"]) == [3, 2, 1]
+    assert list(truth.fields["event"]) == [1, 0, 1]
+    rows = pd.DataFrame({"id": ["A", "B"], "value": [1.0, 2.0]}, [0, 0])  # one order, so that no index has to be unique
+    assert list(ev.number_part(rows["value"], rows["value"], ids=rows["id"])[0].ids) == ["A", "B"]
+
+
+SEVERAL = pd.MultiIndex.from_tuples([("A", 1), ("B", 1)])
+
+
+@pytest.mark.parametrize(
+    ("said", "label", "ids", "told"),
+    [
+        ([0.1, 0.9], pd.DataFrame({"y": [0, 1]}), None, "'label' has 2 dimensions"),
+        ([0.1, 0.9], [[0], [1]], None, "'label' has 2 dimensions"),
+        (pd.Series([0.1, 0.9], SEVERAL), pd.Series([0, 1], SEVERAL), None, "several levels"),
+        (0.5, 1, None, "'probability' has 0 dimensions"),
+        ([0.1, 0.9], [0, 1], [["A"], ["B"]], "'ids' has 2 dimensions"),
+        ([0.1, 0.9], [0, 1], "A", "'ids' has 0 dimensions"),
+        ([0.1, 0.9], [0, 1], ["A"], "'ids' has 1. Give one per patient"),
+    ],
+)
+def test_other_shapes_than_one_entry_per_patient_are_refused(said, label, ids, told):
+    with pytest.raises(DataError, match=told):
+        ev.class_part(said, label, ids=ids)
+
+
 def test_several_classes_labels_and_numbers_are_judged():
     rng = np.random.default_rng(0)
     chance = pd.DataFrame(rng.dirichlet(np.ones(3), 60), columns=["a", "b", "c"])
