@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from scipy.special import stdtr, stdtrit
 from fusiondx.errors import ConfigError, DataError, counted, did_you_mean, listed
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.metrics import metrics_for
+from fusiondx.evaluation.parts import Row
+from fusiondx.evaluation.pooled import pool
 from fusiondx.evaluation.score import Part, difference
 
 Array = npt.NDArray[Any]
@@ -89,7 +91,8 @@ def pooled(parts: Sequence[Part]) -> Part:
     """The out-of-fold predictions of all folds as one set, so that patients of different folds are compared too.
 
     Of probabilities and quantities that asks more than the mean over folds does; the risk scores of different Cox
-    models have no common scale. Raises `DataError` where a patient is in two parts, as in repeated folds.
+    models have no common scale. Raises as `pool`, and `DataError` where a patient is in two parts, as in repeated
+    folds.
 
     >>> from fusiondx.evaluation.comparison import pooled
     >>> ids, halves = np.arange(400), (slice(0, 200), slice(200, 400))
@@ -98,16 +101,11 @@ def pooled(parts: Sequence[Part]) -> Part:
     >>> len(said)
     400
     """
-    first, _ = parts[0]
-    ids = np.concatenate([said.ids for said, _ in parts]).astype(str)
-    names, times = np.unique(ids, return_counts=True)
+    said, truth = pool(parts)
+    names, times = np.unique(said.ids.astype(str), return_counts=True)
     if (times > 1).any():
         raise DataError(f"Patients in several folds: {listed(names[times > 1])}. Pool one repeat at a time.")
-    fields = {name: np.concatenate([getattr(said, name) for said, _ in parts]) for name in ("ids", *first.per_patient)}
-    truths = [truth for _, truth in parts]
-    together = {name: np.concatenate([t.fields[name] for t in truths]) for name in truths[0].fields}
-    known = np.concatenate([t.known for t in truths])
-    return replace(first, **fields), replace(truths[0], fields=together, known=known)
+    return said, truth
 
 
 def corrected_resampled(differences: npt.ArrayLike, trained: int, tested: int, metric: str = "difference") -> Outcome:
@@ -138,7 +136,8 @@ def corrected_resampled(differences: npt.ArrayLike, trained: int, tested: int, m
 def repeated_folds(parts_a: Sequence[Part], parts_b: Sequence[Part], metric: str) -> Outcome:
     """`metric` of a minus that of b over repeated folds, by `corrected_resampled`.
 
-    Sizes are taken from the parts: whoever is not in a test part trained for it. Raises as `difference` does.
+    Sizes are taken from the parts: whoever is not in a test part trained for it. Raises as `difference` does, and
+    `DataError` for patients without ids, of whom nobody can tell in how many parts they are.
 
     >>> from fusiondx.evaluation.comparison import repeated_folds
     >>> ids, halves = np.arange(400), (slice(0, 200), slice(200, 400))
@@ -149,6 +148,8 @@ def repeated_folds(parts_a: Sequence[Part], parts_b: Sequence[Part], metric: str
     """
     if metric not in (known := metrics_for(parts_a[0][0])):
         raise ConfigError(f"No metric '{metric}' for such predictions.{did_you_mean(metric, known)}")
+    if any(isinstance(id, Row) for said, _ in parts_a for id in said.ids):
+        raise DataError("Folds of patients without ids: repeats cannot be told from other patients. Give 'ids'.")
     found = [difference([a], [b], metric, replicates=1) for a, b in zip(parts_a, parts_b, strict=True)]
     everyone = len(np.unique(np.concatenate([said.ids.astype(str) for said, _ in parts_a])))
     tested = round(float(np.mean([len(said) for said, _ in parts_a])))

@@ -1,7 +1,8 @@
 """Anybody's predictions beside the truth: arrays, Series or frames become a `Part`, which every judge takes.
 
 Where all that is given are pandas objects they are joined by index, in any order; ids must be the same on all, each
-once. Else rows belong together by position, and patients are called `ids`, or numbered from 1.
+once. Else rows belong together by position, and patients are called `ids`, or numbered from 1: then nobody is taken to
+be in two parts.
 """
 
 from __future__ import annotations
@@ -30,6 +31,20 @@ Floats = npt.NDArray[np.float64]
 Table = npt.ArrayLike | pd.Series | pd.DataFrame
 Part = tuple[Prediction, TargetValues]
 """One held-out set: predictions and truths of the same patients in the same order."""
+
+
+class Row(str):
+    """The id of a patient who was given none: a number within the part, which says nothing of other parts."""
+
+
+def patients_of(parts: Sequence[Part]) -> list[Array]:
+    """The ids of each part, `Row`s told apart from those of other parts; the only ids to compare between parts."""
+    if len(parts) == 1:
+        return [parts[0][0].ids]
+    return [
+        np.array([Row(f"{id} of part {number}") if isinstance(id, Row) else id for id in said.ids], dtype=object)
+        for number, (said, _) in enumerate(parts, start=1)
+    ]
 
 
 def class_part(
@@ -158,7 +173,7 @@ def number_part(value: Table, truth: Table, *, unit: str = "", ids: Table | None
 
 def _together(given: dict[str, Table], ids: Table | None) -> tuple[list[Array], Array]:
     """Arrays with one row per patient in the same order, and who they are."""
-    tables = given if ids is None else {**given, "ids": ids}
+    tables: Mapping[str, Table] = given if ids is None else {**given, "ids": ids}
     indexed = {name: table for name, table in tables.items() if isinstance(table, pd.Series | pd.DataFrame)}
     apart = [name for name in tables if name not in indexed]
     if ids is None and not apart:
@@ -178,8 +193,8 @@ def _together(given: dict[str, Table], ids: Table | None) -> tuple[list[Array], 
     if len({len(array) for array in arrays.values()}) > 1:
         said = ", ".join(f"'{name}' has {len(array)}" for name, array in arrays.items())
         raise DataError(f"Not as many rows everywhere: {said}. Give one per patient.")
-    rows = len(next(iter(arrays.values())))
-    who = arrays.pop("ids", np.arange(1, rows + 1).astype(str).astype(object))
+    rows = range(1, 1 + len(next(iter(arrays.values()))))
+    who = arrays.pop("ids", np.array([Row(row) for row in rows], dtype=object))
     return list(arrays.values()), who
 
 

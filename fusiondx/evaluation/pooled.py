@@ -23,7 +23,7 @@ from fusiondx.evaluation.delong import from_influence
 from fusiondx.evaluation.estimate import Outcome, Undefined
 from fusiondx.evaluation.folds import SHARED, spread_over
 from fusiondx.evaluation.multiclass import INFLUENCES
-from fusiondx.evaluation.parts import Part
+from fusiondx.evaluation.parts import Part, patients_of
 from fusiondx.evaluation.score import require_paired, require_usable
 
 Array = npt.NDArray[Any]
@@ -41,11 +41,13 @@ def pool(parts: Sequence[Part]) -> Part:
     400
     """
     require_usable(parts)
-    known = [(prediction.take(truth.known), truth[truth.known]) for prediction, truth in parts]
-    said = [prediction for prediction, _ in known]
-    fields = {name: np.concatenate([truth.fields[name] for _, truth in known]) for name in known[0][1].fields}
-    truth = replace(known[0][1], fields=fields, known=np.ones(sum(map(len, said)), dtype=bool))
-    return _stacked(said), truth
+    said = [
+        replace(prediction, ids=ids).take(truth.known)
+        for (prediction, truth), ids in zip(parts, patients_of(parts), strict=True)
+    ]
+    truths = [truth[truth.known] for _, truth in parts]
+    fields = {name: np.concatenate([truth.fields[name] for truth in truths]) for name in truths[0].fields}
+    return _stacked(said), replace(truths[0], fields=fields, known=np.ones(sum(map(len, said)), dtype=bool))
 
 
 def _stacked(said: Sequence[Prediction]) -> Prediction:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from fusiondx.core.predictions import (
     CausePrediction,
@@ -26,6 +27,7 @@ from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.folds import SHARED, spread_over
 from fusiondx.evaluation.metrics import METRICS, measure, metrics_for
 from fusiondx.evaluation.parts import Part as Part
+from fusiondx.evaluation.parts import patients_of
 from fusiondx.evaluation.prognosis import cause_outcomes, prognosis_outcomes
 from fusiondx.evaluation.ratio import mean_of_defined
 
@@ -46,8 +48,8 @@ def score(parts: Sequence[Part], *, replicates: int = 1000, seed: int = 0) -> tu
     stay as trained: an interval speaks of the patients judged, not of training on others. Patients whose truth is
     unknown are left out.
 
-    Raises `DataError` for predictions that are not finite, that do not match the truths, or of mixed kinds, and
-    `ConfigError` for fewer than one replicate.
+    Raises `DataError` for predictions that are not finite, that do not match the truths, or of mixed kinds, and where
+    one patient has different truths in two parts; `ConfigError` for fewer than one replicate.
 
     >>> folds = [evaluation.class_part(probability[half], positive[half]) for half in (slice(0, 200), slice(200, 400))]
     >>> for found in evaluation.score(folds, replicates=50)[:2]:
@@ -153,7 +155,7 @@ class _Trial:
     def of(cls, parts: Sequence[Part]) -> _Trial:
         require_usable(parts)
         rows = tuple(np.flatnonzero(truth.known) for _, truth in parts)
-        ids = [prediction.ids[row].astype(str) for (prediction, _), row in zip(parts, rows, strict=True)]
+        ids = [who[row].astype(str) for who, row in zip(patients_of(parts), rows, strict=True)]
         # Sorted, so that the interval does not depend on the order of rows
         names, first, place = np.unique(np.concatenate(ids), return_index=True, return_inverse=True)
         ends = np.cumsum([len(row) for row in rows])[:-1]
@@ -334,20 +336,44 @@ def _answer(prediction: Prediction) -> Floats:
 
 
 def require_usable(parts: Sequence[Part]) -> None:
-    """Raise `DataError` for predictions that are not finite, do not match their truths, or are of mixed kinds."""
+    """Raise `DataError` for predictions that are not finite, do not match their truths, or are of mixed kinds, and for
+    a patient whose truth is one in one part and another in the next."""
     if not parts:
         raise DataError("There is nothing to judge: no held-out set was given.")
     for prediction, truth in parts:
         _check(prediction, truth, parts[0][0])
+    if len(parts) > 1:
+        _check_truths(parts)
+
+
+def _check_truths(parts: Sequence[Part]) -> None:
+    ids = np.concatenate(patients_of(parts)).astype(str)
+    for name in parts[0][1].fields.keys() - {"told"}:
+        held = [np.where(_told(truth, name), truth.fields[name], np.nan) for _, truth in parts]
+        several = pd.DataFrame(np.concatenate(held)).groupby(ids).nunique().gt(1).any(axis=1)
+        if several.any():
+            raise DataError(
+                f"{counted(int(several.sum()), 'patient')} of another truth in one held-out set than in another: "
+                f"{listed(several.index[several])}. Give different patients different 'ids'."
+            )
+
+
+def _told(truth: TargetValues, field: str) -> npt.NDArray[np.bool_]:
+    """Which entries of a field mean something."""
+    known = truth.known.reshape(-1, *[1] * (truth.fields[field].ndim - 1))
+    return known & truth.fields["told"].astype(bool) if "told" in truth.fields else known
 
 
 def require_paired(parts_a: Sequence[Part], parts_b: Sequence[Part]) -> None:
     """Raise `DataError` where ids, their order, or truths differ."""
     if len(parts_a) != len(parts_b):
         raise DataError(f"{len(parts_a)} held-out sets against {len(parts_b)}. Compare models on the same folds.")
-    for number, ((a, true_a), (b, true_b)) in enumerate(zip(parts_a, parts_b, strict=True), start=1):
-        if not np.array_equal(a.ids.astype(str), b.ids.astype(str)):
-            odd = sorted({*map(str, a.ids)} ^ {*map(str, b.ids)})
+    ids = zip(patients_of(parts_a), patients_of(parts_b), strict=True)
+    for number, ((a, true_a), (b, true_b), (who_a, who_b)) in enumerate(
+        zip(parts_a, parts_b, ids, strict=True), start=1
+    ):
+        if not np.array_equal(who_a.astype(str), who_b.astype(str)):
+            odd = sorted({*map(str, who_a)} ^ {*map(str, who_b)})
             how = f"{counted(len(odd), 'patient')} in one only: {listed(odd)}" if odd else "another order"
             raise DataError(f"Held-out set {number} has other patients in a than in b ({how}). Pass the same.")
         if type(a) is not type(b) or not _same_truth(true_a, true_b):

@@ -172,7 +172,7 @@ def test_classes_that_are_numbers_are_in_their_order(label, order):
 def test_what_has_an_index_is_never_put_together_by_position():
     said = pd.DataFrame({12.0: [0.9, 0.8, 0.2]}, ["A", "B", "C"])
     time, event = pd.Series([1.0, 2.0, 3.0], ["C", "B", "A"]), pd.Series([0, 1, 1], ["B", "C", "A"])
-    with pytest.raises(DataError, match="indexes of time, event differ, .* and risk, survival has none"):
+    with pytest.raises(DataError, match=r"indexes of time, event differ, .* and risk, survival has none"):
         ev.survival_part([1.0, 2.0, 3.0], time, event, times=[12.0], survival=said.to_numpy())
     with pytest.raises(DataError, match="and ids has none to join by"):
         ev.number_part(time, event, ids=["C", "B", "A"])

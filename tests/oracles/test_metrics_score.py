@@ -18,11 +18,14 @@ from fusiondx.core.predictions import (
 )
 from fusiondx.core.targets import Classes, CompetingRisks, Labels, Masks, Number, Survival, TargetValues
 from fusiondx.errors import ConfigError, DataError
+from fusiondx.evaluation.comparison import repeated_folds
 from fusiondx.evaluation.dynamic_auc import dynamic_auc
 from fusiondx.evaluation.estimate import Estimate, Undefined
 from fusiondx.evaluation.folds import spread_over
 from fusiondx.evaluation.influence import estimate
 from fusiondx.evaluation.metrics import METRICS, metrics_for, primary_metric
+from fusiondx.evaluation.parts import class_part
+from fusiondx.evaluation.pooled import pool, pooled_difference
 from fusiondx.evaluation.score import difference, score, score_one
 from fusiondx.evaluation.survival_brier import integrated_brier, prediction_accuracy
 from fusiondx.evaluation.uno import uno_c
@@ -142,11 +145,11 @@ def test_difference_of_a_model_and_itself_is_nothing(folds):
 
 
 def test_a_fold_without_the_metric_is_left_out_and_named(folds):
-    bare, _ = folds[0]
-    folds[0] = diagnosis(bare.ids, bare.probability[:, 1], np.zeros(20, int))
+    (bare, _), *others = folds[:3]
+    folds = [diagnosis(bare.ids, bare.probability[:, 1], np.zeros(20, int)), *others]
     found = by_name(score(folds, replicates=20))
-    assert "mean over 5 of 6 folds" in found["auroc"].method
-    assert "mean over 6 of 6 folds" in found["accuracy"].method
+    assert "mean over 2 of 3 folds" in found["auroc"].method
+    assert "mean over 3 of 3 folds" in found["accuracy"].method
     alone = by_name(score([folds[0], folds[1]], replicates=20))
     assert (alone["auroc"].n, alone["accuracy"].n) == (20, 40)  # patients it rests on
     assert alone["auroc"].events == folds[1][1].fields["label"].sum()
@@ -265,6 +268,48 @@ def test_what_does_not_fit_is_refused(folds):
         score([(prediction, TargetValues(truth.spec, truth.fields, truth.known, ("yes", "no")))])
     with pytest.raises(ConfigError, match="replicates is 0"):
         score(folds, replicates=0)
+
+
+def test_patients_without_ids_are_others_in_every_part():
+    """As with ids that differ; paired row by row where two models are judged on the same parts."""
+    rng = np.random.default_rng(0)
+    label, ids = np.resize([0, 0, 1], 120), names(120)
+    a, b = (np.clip(0.3 * label + 0.7 * rng.random(120), 0, 1) for _ in range(2))
+
+    def parts(said, ids=None):
+        cuts = np.split(np.arange(120), 3)
+        return [class_part(said[cut], label[cut], ids=None if ids is None else ids[cut]) for cut in cuts]
+
+    for said, named in zip(score(parts(a), replicates=200), score(parts(a, ids), replicates=200), strict=True):
+        assert (said.n, said.events, said.value) == (120, 40, named.value)
+        assert said.high - said.low == pytest.approx(named.high - named.low, rel=0.2)
+    for compare in (difference, pooled_difference):
+        found, named = compare(parts(a), parts(b), "auroc"), compare(parts(a, ids), parts(b, ids), "auroc")
+        assert (found.n, found.events, found.value) == (120, 40, named.value)
+        assert compare(parts(a), parts(a), "auroc").high == 0
+    whole = pool([pool(parts(a)[:2]), pool(parts(a)[2:])])
+    assert len(set(whole[0].ids)) == 120
+    with pytest.raises(DataError, match="other patients in a than in b"):
+        difference(parts(a), parts(b, ids), "auroc")
+    with pytest.raises(DataError, match="patients without ids"):
+        repeated_folds(parts(a), parts(b), "auroc")
+
+
+def test_a_patient_has_one_truth_in_all_parts(folds):
+    first, other = diagnosis(names(4), np.ones(4) / 2, np.array([0, 1, 0, 1])), np.array([0, 0, 0, 1])
+    for judge in (score, pool):
+        with pytest.raises(DataError, match=r"1 patient of another truth .*: P001. Give"):
+            judge([first, diagnosis(names(4), np.ones(4) / 2, other)])
+        judge([first, diagnosis(names(4), np.ones(4) / 2, other, known=np.arange(4) != 1)])
+    told = np.array([[True, False], [True, True]])
+    found = LabelsPrediction(names(2), ("a", "b"), np.ones((2, 2)) / 2)
+    labels = [
+        (found, TargetValues(Labels(("a", "b")), {"label": label, "told": told}, np.ones(2, bool), ("a", "b")))
+        for label in (np.array([[1, 0], [0, 1]]), np.array([[1, 1], [0, 1]]), np.array([[1, 1], [0, 0]]))
+    ]
+    score(labels[:2], replicates=2)
+    with pytest.raises(DataError, match=r"1 patient of another truth .*: P001. Give"):
+        score(labels, replicates=2)
 
 
 def test_difference_refuses_other_patients_truths_and_metrics(folds):
