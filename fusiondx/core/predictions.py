@@ -117,6 +117,10 @@ class SurvivalPrediction(Prediction):
         step = np.searchsorted(self.times, at, side="right")
         return np.asarray(np.concatenate([np.ones((len(self), 1)), self.curves], axis=1)[:, step])
 
+    def at(self, times: npt.ArrayLike) -> Self:
+        """The same curves, read at other `times`, ascending. Raises `DataError` as `survival`."""
+        return replace(self, times=finite_times(times), curves=self.survival(times))
+
     def median(self) -> Floats:
         """Median survival time; infinite where the curve does not fall to one half."""
         reached = np.concatenate([self.curves <= 0.5, np.ones((len(self), 1), dtype=bool)], axis=1)
@@ -167,6 +171,11 @@ class CompetingPrediction(Prediction):
         `SurvivalPrediction.survival`, with the same errors."""
         return self.of_cause(cause).cumulative_incidence(times)
 
+    def at(self, times: npt.ArrayLike) -> Self:
+        """As `SurvivalPrediction.at`."""
+        each = [self.cumulative_incidence(cause, times) for cause in self.causes]
+        return replace(self, times=finite_times(times), incidence=np.stack(each, axis=1))
+
     def to_frame(self) -> pd.DataFrame:
         lost = {f"{self.unit}_lost[{cause}]": self.risk[:, k] for k, cause in enumerate(self.causes)}
         return pd.DataFrame(lost, index=pd.Index(self.ids, name="patient_id"))
@@ -191,6 +200,10 @@ class CausePrediction(Prediction):
         at = finite_times(times)
         step = np.searchsorted(self.times, at, side="right")
         return np.asarray(np.concatenate([np.zeros((len(self), 1)), self.incidence], axis=1)[:, step])
+
+    def at(self, times: npt.ArrayLike) -> Self:
+        """As `SurvivalPrediction.at`."""
+        return replace(self, times=finite_times(times), incidence=self.cumulative_incidence(times))
 
     def to_frame(self) -> pd.DataFrame:
         return pd.DataFrame({f"{self.unit}_lost": self.risk}, index=pd.Index(self.ids, name="patient_id"))

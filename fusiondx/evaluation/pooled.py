@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
+from fusiondx.core.predictions import (
+    CausePrediction,
+    ClassPrediction,
+    CompetingPrediction,
+    NumberPrediction,
+    Prediction,
+    SurvivalPrediction,
+)
 from fusiondx.core.targets import TargetValues
 from fusiondx.errors import ConfigError, did_you_mean
 from fusiondx.evaluation import checking
@@ -34,7 +41,7 @@ Found = tuple[float, Floats]
 def pool(parts: Sequence[Part]) -> Part:
     """All parts as one, without the patients whose truth is unknown; a patient of several parts has several rows.
 
-    Survival curves are read at the times of all parts. Raises `DataError` as `score`, and where there are no parts.
+    Curves are read at the times of all parts; where a part has none, there are none. Raises `DataError` as `score`.
 
     >>> folds = [evaluation.class_part(probability[half], positive[half]) for half in (slice(0, 200), slice(200, 400))]
     >>> len(evaluation.pool(folds)[0])
@@ -51,14 +58,19 @@ def pool(parts: Sequence[Part]) -> Part:
 
 
 def _stacked(said: Sequence[Prediction]) -> Prediction:
-    first, alike = said[0], list(said)
-    if isinstance(first, SurvivalPrediction):
-        curves = [prediction for prediction in said if isinstance(prediction, SurvivalPrediction)]
-        times = np.unique(np.concatenate([prediction.times for prediction in curves]))
-        alike = [replace(prediction, times=times, curves=prediction.survival(times)) for prediction in curves]
-        first = alike[0]
-    names = ("ids", *first.per_patient)
-    return replace(first, **{name: np.concatenate([getattr(each, name) for each in alike]) for name in names})
+    alike = _on_one_grid(said)
+    names = ("ids", *alike[0].per_patient)
+    return replace(alike[0], **{name: np.concatenate([getattr(each, name) for each in alike]) for name in names})
+
+
+def _on_one_grid(said: Sequence[Prediction]) -> Sequence[Prediction]:
+    """Curves read at the times of all; none where somebody has none."""
+    timed = [each for each in said if isinstance(each, SurvivalPrediction | CompetingPrediction | CausePrediction)]
+    if not timed:
+        return said
+    whole = all(len(each.times) for each in timed)
+    times = np.unique(np.concatenate([each.times for each in timed])) if whole else np.empty(0)
+    return [each.at(times) for each in timed]
 
 
 def pooled_difference(parts_a: Sequence[Part], parts_b: Sequence[Part], metric: str) -> Outcome:

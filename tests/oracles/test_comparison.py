@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fusiondx.core.predictions import ClassPrediction
-from fusiondx.core.targets import Classes, TargetValues
+from fusiondx.core.predictions import ClassPrediction, CompetingPrediction, SurvivalPrediction
+from fusiondx.core.targets import Classes, CompetingRisks, Survival, TargetValues
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.evaluation.comparison import compare, corrected_resampled, holm, pooled, repeated_folds
 from fusiondx.evaluation.estimate import Estimate, Undefined
@@ -112,6 +112,32 @@ def test_the_type_one_error_of_a_paired_difference():
         for s in range(400)
     )
     assert 8 <= rejected <= 34, f"{rejected} of 400"
+
+
+def test_pooled_curves_keep_their_values_on_the_times_of_all_folds():
+    """Of folds whose curves step at different times, as often, whatever holds the curves."""
+    at, answer = np.array([0.5, 1.5, 2.5, 4.0]), {"time": np.ones(2), "event": np.ones(2, int)}
+    parts = []
+    for ids, grid in ((["A", "B"], [1.0, 2.0]), (["C", "D"], [1.0, 2.0, 3.0]), (["E", "F"], [2.0, 3.0])):
+        incidence = np.linspace(0.1, 0.4, 4 * len(grid)).reshape(2, 2, -1)
+        said = CompetingPrediction.of_incidence(np.array(ids), ("a", "b"), np.array(grid), incidence, "months")
+        truth = TargetValues(CompetingRisks("t", "e", ("a", "b")), answer, np.ones(2, bool), ("a", "b"))
+        parts.append((said, truth))
+    whole, _ = pooled(parts)
+    np.testing.assert_array_equal(whole.times, [1, 2, 3])
+    for cause in ("a", "b"):
+        of_cause, _ = pooled([(said.of_cause(cause), truth.of_cause(cause)) for said, truth in parts])
+        each = np.concatenate([said.cumulative_incidence(cause, at) for said, _ in parts])
+        np.testing.assert_array_equal(whole.cumulative_incidence(cause, at), each)
+        np.testing.assert_array_equal(of_cause.cumulative_incidence(at), each)
+    alive = [
+        SurvivalPrediction(said.ids, said.risk[:, 0], said.times, 1 - said.incidence.sum(axis=1)) for said, _ in parts
+    ]
+    answers = TargetValues(Survival("t", "e"), answer, np.ones(2, bool))
+    found, _ = pooled([(said, answers) for said in alive])
+    np.testing.assert_array_equal(found.survival(at), np.concatenate([said.survival(at) for said in alive]))
+    bare = SurvivalPrediction(np.array(["G", "H"]), np.ones(2), np.empty(0), np.empty((2, 0)))
+    assert pooled([(alive[0], answers), (bare, answers)])[0].curves.shape == (4, 0)
 
 
 def test_pooled_folds_are_one_set():
