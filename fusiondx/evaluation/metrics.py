@@ -184,11 +184,13 @@ def _of_cause(prediction: CausePrediction, truth: TargetValues, counts: Array | 
 def _over_labels(
     metric: discrimination.Metric, prediction: LabelsPrediction, truth: TargetValues, counts: Array | None
 ) -> Floats:
-    """Mean of a binary `metric` over labels, each on the patients in whom it is known; undefined ones are left out."""
+    """Mean of a binary `metric` over labels, each on the patients in whom it is known; undefined ones are left out, and
+    those known in nobody."""
     told, yes = truth.fields["told"].astype(bool), truth.fields["label"] == 1
     each = [
         metric(prediction.probability[here, j], yes[here, j], None if counts is None else counts[..., here])
         for j, here in enumerate(told.T)
+        if here.any()
     ]
     return mean_of_defined(np.stack(each, axis=-1))
 

@@ -214,6 +214,21 @@ def test_three_classes_have_no_events():
     assert all(isinstance(outcome, Estimate) and outcome.events is None for outcome in found.values())
 
 
+def test_a_label_known_in_nobody_is_left_out_of_that_fold():
+    rng = np.random.default_rng(0)
+    chance, has = rng.random((40, 2)), np.stack([np.resize([0, 1], 40), np.resize([0, 0, 1], 40)], axis=1)
+    told = np.stack([np.ones(40, bool), np.arange(40) >= 20], axis=1)
+    found = LabelsPrediction(names(40), ("a", "b"), chance)
+    truth = TargetValues(Labels(("a", "b")), {"label": has, "told": told}, np.ones(40, bool), ("a", "b"))
+    halves = np.split(np.arange(40), 2)
+    macro = score([(found.take(half), truth[half]) for half in halves], replicates=20)[0]
+    first, second = (
+        [roc_auc_score(has[half, j], chance[half, j]) for j in range(2) if told[half, j].all()] for half in halves
+    )
+    assert (len(first), len(second)) == (1, 2)
+    assert macro.value == pytest.approx(np.mean([np.mean(first), np.mean(second)]))
+
+
 def test_score_one_is_higher_for_better():
     truth = np.arange(10.0)
     assert score_one(*number(names(10), truth, truth)) == 1
