@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,9 @@ def score(parts: Sequence[Part], *, replicates: int = 1000, seed: int = 0) -> tu
     stay as trained: an interval speaks of the patients judged, not of training on others. Patients whose truth is
     unknown are left out.
 
-    Raises `DataError` for predictions that are not finite, that do not match the truths, or of mixed kinds, and where
-    one patient has different truths in two parts; `ConfigError` for fewer than one replicate.
+    Raises `DataError` for predictions that are not finite or no probabilities, that do not match the truths, or of
+    mixed kinds, classes, causes or units, and where one patient has different truths in two parts; `ConfigError` for
+    fewer than one replicate.
 
     >>> folds = [evaluation.class_part(probability[half], positive[half]) for half in (slice(0, 200), slice(200, 400))]
     >>> for found in evaluation.score(folds, replicates=50)[:2]:
@@ -301,8 +302,8 @@ def _happened(prediction: Prediction, truth: TargetValues) -> Array | None:
     return None
 
 
-def _check(prediction: Prediction, truth: TargetValues, first: Prediction) -> None:
-    if type(prediction) is not type(first) or metrics_for(prediction) != metrics_for(truth):
+def _check(prediction: Prediction, truth: TargetValues, first: Part) -> None:
+    if type(prediction) is not type(first[0]) or metrics_for(prediction) != metrics_for(truth):
         raise DataError("Predictions and truths of different kinds were given. Judge one target at a time.")
     if len(prediction) != len(truth):
         raise DataError(
@@ -314,14 +315,42 @@ def _check(prediction: Prediction, truth: TargetValues, first: Prediction) -> No
         raise DataError("The labels predicted are not those of the truths, or in another order. Predict the same.")
     if isinstance(prediction, CompetingPrediction) and prediction.causes != truth.classes:
         raise DataError("The causes predicted are not those of the truths, or in another order. Predict the same.")
-    answer = _answer(prediction)
-    unusable = truth.known & ~np.isfinite(answer).all(axis=tuple(range(1, answer.ndim)))
-    if unusable.any():
-        who = f"{counted(int(unusable.sum()), 'patient')}: {listed(prediction.ids[unusable])}"
+    asked, same = _question(prediction, truth), _question(*first)
+    if odd := [name for name in asked if asked[name] != same[name]]:
+        raise DataError(f"Held-out sets differ in {listed(odd)}, or in the order of them. Judge one question at a time.")
+    answer, chances = _answer(prediction), _chances(prediction)
+    if who := _known(prediction, truth, ~np.isfinite(answer)):
         raise DataError(f"The prediction is not a finite number for {who}. Check the model's training.")
+    # Rounding, as of a mean of float32, may step over 1
+    if who := _known(prediction, truth, ~((chances >= -1e-6) & (chances <= 1 + 1e-6))):
+        raise DataError(f"A probability is below 0, above 1 or no number for {who}. Give probabilities.")
     ids, times = np.unique(prediction.ids.astype(str), return_counts=True)
     if (times > 1).any():
         raise DataError(f"Patients twice in one held-out set: {listed(ids[times > 1])}. Keep one prediction of each.")
+
+
+def _question(prediction: Prediction, truth: TargetValues) -> dict[str, object]:
+    """What is the same in every part: names and their order, and units."""
+    each = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
+    own = {name: value for name, value in each.items() if name not in ("ids", "times", *prediction.per_patient)}
+    return own | {f"true {name}": getattr(truth.spec, name, "") for name in ("unit", "cause")}
+
+
+def _known(prediction: Prediction, truth: TargetValues, wrong: npt.NDArray[np.bool_]) -> str:
+    """The patients of known truth with something wrong, for a message; blank where there are none."""
+    those = prediction.ids[truth.known & wrong.any(axis=tuple(range(1, wrong.ndim)))]
+    return f"{counted(len(those), 'patient')}: {listed(those)}" if len(those) else ""
+
+
+def _chances(prediction: Prediction) -> Floats:
+    """What must lie between 0 and 1."""
+    if isinstance(prediction, ClassPrediction | LabelsPrediction):
+        return prediction.probability
+    if isinstance(prediction, SurvivalPrediction):
+        return prediction.curves
+    if isinstance(prediction, CompetingPrediction | CausePrediction):
+        return prediction.incidence
+    return np.empty((len(prediction), 0))
 
 
 def _answer(prediction: Prediction) -> Floats:
@@ -336,12 +365,12 @@ def _answer(prediction: Prediction) -> Floats:
 
 
 def require_usable(parts: Sequence[Part]) -> None:
-    """Raise `DataError` for predictions that are not finite, do not match their truths, or are of mixed kinds, and for
-    a patient whose truth is one in one part and another in the next."""
+    """Raise `DataError` for predictions that are not finite, do not match their truths, or are of mixed kinds, names or
+    units, and for a patient whose truth is one in one part and another in the next."""
     if not parts:
         raise DataError("There is nothing to judge: no held-out set was given.")
     for prediction, truth in parts:
-        _check(prediction, truth, parts[0][0])
+        _check(prediction, truth, parts[0])
     if len(parts) > 1:
         _check_truths(parts)
 

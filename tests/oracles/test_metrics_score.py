@@ -24,7 +24,7 @@ from fusiondx.evaluation.estimate import Estimate, Undefined
 from fusiondx.evaluation.folds import spread_over
 from fusiondx.evaluation.influence import estimate
 from fusiondx.evaluation.metrics import METRICS, metrics_for, primary_metric
-from fusiondx.evaluation.parts import class_part
+from fusiondx.evaluation.parts import class_part, label_part, number_part, survival_part
 from fusiondx.evaluation.pooled import pool, pooled_difference
 from fusiondx.evaluation.score import difference, score, score_one
 from fusiondx.evaluation.survival_brier import integrated_brier, prediction_accuracy
@@ -283,6 +283,68 @@ def test_what_does_not_fit_is_refused(folds):
         score([(prediction, TargetValues(truth.spec, truth.fields, truth.known, ("yes", "no")))])
     with pytest.raises(ConfigError, match="replicates is 0"):
         score(folds, replicates=0)
+
+
+def test_parts_that_ask_different_things_are_refused():
+    rng = np.random.default_rng(0)
+    chance, time, event = rng.dirichlet(np.ones(3), 9), rng.exponential(size=9), np.resize([1, 2, 0], 9)
+
+    def classes(order):
+        return class_part(chance[:, : len(order)] / chance[:, : len(order)].sum(1)[:, None], ["a"] * 9, classes=order)
+
+    def labels(order):
+        return label_part(chance, np.ones((9, 3)), labels=order)
+
+    def competing(causes, unit="months"):
+        said = CompetingPrediction(names(9), causes, chance[:, :2], np.ones(1), chance[:, :2, None], unit)
+        fields = {"time": time, "event": event}
+        return said, TargetValues(CompetingRisks("t", "e", causes, unit), fields, np.ones(9, bool), causes)
+
+    def cause(name):
+        said, truth = competing(("x", "y"))
+        return said.of_cause(name), truth.of_cause(name)
+
+    def number(unit):
+        return number_part(time, time, unit=unit)
+
+    for what, one, other in (
+        ("classes", classes("abc"), classes("acb")),
+        ("classes", classes("ab"), classes("abc")),
+        ("labels", labels("abc"), labels("acb")),
+        ("causes", competing(("x", "y")), competing(("y", "x"))),
+        ("unit, true unit", competing(("x", "y")), competing(("x", "y"), "days")),
+        ("true cause", cause("x"), cause("y")),
+        ("unit", number("mm"), number("cm")),
+        ("unit", survival_part(time, time, event > 0), survival_part(time, time, event > 0, unit="days")),
+    ):
+        for judge in (score, pool):
+            with pytest.raises(DataError, match=f"Held-out sets differ in {what}"):
+                judge([one, other])
+
+
+def test_what_is_no_probability_is_refused_and_not_clipped():
+    rng = np.random.default_rng(0)
+    chance, time, event = rng.dirichlet(np.ones(3), 9), rng.exponential(size=9), np.resize([1, 2, 0], 9)
+    several = class_part(chance, np.resize(["a", "b", "c"], 9), ids=names(9))
+    course = survival_part(time, time, event > 0, times=[1.0], survival=chance[:, :1], ids=names(9))
+    causes = {"causes": ("x", "y"), "risk": chance[:, :2], "times": np.ones(1), "incidence": chance[:, :2, None]}
+    competing = CompetingPrediction(names(9), **causes)
+    truth = TargetValues(CompetingRisks("t", "e", ("x", "y")), course[1].fields, np.ones(9, bool), ("x", "y"))
+    parts = {
+        "probability": [several, label_part(chance, np.resize([0, 1], (9, 3)), ids=names(9))],
+        "curves": [course],
+        "incidence": [(competing, truth), (competing.of_cause("x"), truth.of_cause("x"))],
+    }
+    for field, given in parts.items():
+        for said, answer in given:
+            for number in (-0.1, 1.1, np.nan):
+                wrong = getattr(said, field).copy()
+                wrong[4] = number
+                with pytest.raises(DataError, match="for 1 patient: P004"):
+                    score([(replace(said, **{field: wrong}), answer)])
+            known = np.arange(9) != 4
+            score([(replace(said, **{field: wrong}), replace(answer, known=known))], replicates=2)
+            score([(replace(said, **{field: getattr(said, field) + 1e-8}), answer)], replicates=2)
 
 
 def test_patients_without_ids_are_others_in_every_part():
