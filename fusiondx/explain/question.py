@@ -35,6 +35,8 @@ class Outcomes:
     names: tuple[str, ...]
     values: Floats
     """Shape ``(patients, outcomes)``."""
+    labels: tuple[str, ...] = ()
+    """What each is asked for by: a class, a finding or a cause; none where there is one number only."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,18 @@ class Question:
             risk = 1 - said.survival([self.horizon or 0.0])
             held = risk if self.scale == "probability" else np.log(-np.log1p(-risk.clip(TINY, 1 - TINY)))
             return Outcomes((f"event by {self.horizon:g} {said.unit}",), held)
-        names, probability = chances(said, self.horizon or 0.0)
+        labels, probability = chances(said, self.horizon or 0.0)
         held = probability if self.scale == "probability" else logit(probability.clip(TINY, 1 - TINY))
-        return Outcomes(names, np.asarray(held))
+        by = f" by {self.horizon:g} {said.unit}" if isinstance(said, CompetingPrediction) else ""
+        return Outcomes(tuple(label + by for label in labels), np.asarray(held), labels)
 
     def choice(self, found: Outcomes) -> Ints:
         """Which of the outcomes is explained, patient by patient. Raises `ConfigError` for an unknown label."""
         if self.label is None:
             return np.asarray(found.values.argmax(axis=1), dtype=np.int64)
-        known = [name.split(" by ")[0] for name in found.names]
-        if self.label not in known:
-            raise ConfigError(f"'{self.target}' has no outcome '{self.label}'.{did_you_mean(self.label, known)}")
-        return np.full(len(found.values), known.index(self.label), dtype=np.int64)
+        if self.label not in found.labels:
+            raise ConfigError(f"'{self.target}' has no outcome '{self.label}'.{did_you_mean(self.label, found.labels)}")
+        return np.full(len(found.values), found.labels.index(self.label), dtype=np.int64)
 
 
 def chances(said: Prediction, horizon: float) -> tuple[tuple[str, ...], Floats]:
@@ -78,7 +80,7 @@ def chances(said: Prediction, horizon: float) -> tuple[tuple[str, ...], Floats]:
         return said.labels, said.probability
     assert isinstance(said, CompetingPrediction)
     incidence = [said.cumulative_incidence(cause, [horizon])[:, 0] for cause in said.causes]
-    return tuple(f"{cause} by {horizon:g} {said.unit}" for cause in said.causes), np.stack(incidence, axis=1)
+    return said.causes, np.stack(incidence, axis=1)
 
 
 def asked(said: Prediction, target: str, label: str | None, horizon: float | None, scale: Scale) -> Question:
