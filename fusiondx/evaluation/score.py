@@ -317,7 +317,7 @@ def _check(prediction: Prediction, truth: TargetValues, first: Part) -> None:
         raise DataError("The causes predicted are not those of the truths, or in another order. Predict the same.")
     asked, same = _question(prediction, truth), _question(*first)
     if odd := [name for name in asked if asked[name] != same[name]]:
-        raise DataError(f"Held-out sets differ in {listed(odd)}, or in the order of them. Judge one question at a time.")
+        raise DataError(f"Held-out sets differ in {listed(odd)}, or in the order of them. Judge one question only.")
     answer, chances = _answer(prediction), _chances(prediction)
     if who := _known(prediction, truth, ~np.isfinite(answer)):
         raise DataError(f"The prediction is not a finite number for {who}. Check the model's training.")

@@ -29,7 +29,8 @@ def looked(probe: Probe, ids: Names, columns: dict[str, list[Label]]) -> pd.Data
     """TabNet's masks, gene gates, attention over patches, and a fusion's attention over tokens; mean over members.
 
     `columns` are those of the tables each encoder reads. One row per patient and part; a part is a column, a patch or
-    a token. Weights of one source sum to 1 over a patient's parts, but for a fusion's: the rest went elsewhere.
+    a token. Of several rows in a table it is the mean. Weights of one source sum to 1 over a patient's parts, but for a
+    fusion's: the rest went elsewhere.
     """
     with torch.no_grad():
         frames = [*by_encoder(probe, ids, columns), *by_fusion(probe, ids)]
@@ -45,16 +46,23 @@ def by_encoder(probe: Probe, ids: Names, columns: dict[str, list[Label]]) -> Ite
         if source is None or not len(items):
             continue
         weights = torch.stack([said(encoder, items) for encoder in encoders]).mean(dim=0)
-        owner = ids[items.patient.numpy()]
         if isinstance(encoders[0], GatedAttentionEncoder):
+            owner = ids[items.patient.numpy()]
             first = np.concatenate([np.arange(count) for count in items.counts.tolist()])
             yield rows(owner, name, source, [f"patch {n + 1}" for n in first], weights.mean(dim=1))
             continue
+        who, mean = ids[items.present.numpy()], per_patient(weights, items)
         shares: dict[Label, Tensor] = {}
-        for label, weight in zip(columns[name], weights.unbind(dim=1), strict=True):
+        for label, weight in zip(columns[name], mean.unbind(dim=1), strict=True):
             shares[label] = shares.get(label, torch.zeros(())) + weight  # a value, and that it is missing
         for (modality, column), share in shares.items():
-            yield rows(owner, modality, source, [column] * len(owner), share)
+            yield rows(who, modality, source, [column] * len(who), share)
+
+
+def per_patient(weights: Tensor, items: Items) -> Tensor:
+    """The mean over the rows of each patient who has any."""
+    total = weights.new_zeros(items.patients, weights.shape[1]).index_add(0, items.patient, weights)
+    return total[items.present] / items.counts[items.present, None]
 
 
 SOURCES: dict[type, str] = {

@@ -90,8 +90,8 @@ def tables(one: Patient) -> Iterator[Table]:
     frame = readable(one)
     if len(frame):
         rows = tuple(
-            (plain(m), plain(labelled(c, v)), signed(float(a)))
-            for m, c, v, a in frame[["modality", "column", "value", "attribution"]].itertuples(index=False)
+            (plain(modality), plain(name), signed(float(added)))
+            for modality, name, added in zip(frame["modality"], labelled(one, frame), frame["attribution"], strict=True)
         )
         yield Table("Every column", ("Modality", "Column", "Attribution"), rows, words=(0, 1))
     looks = one.of(one.explanation.attention).sort_values("weight", ascending=False, kind="stable")[:40]

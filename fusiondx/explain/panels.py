@@ -12,7 +12,8 @@ import pandas as pd
 
 from fusiondx.core.predictions import NumberPrediction, SurvivalPrediction
 from fusiondx.data.images import ImageData
-from fusiondx.explain.patient import Patient
+from fusiondx.errors import counted
+from fusiondx.explain.patient import Patient, nouns
 from fusiondx.reporting import portrait
 from fusiondx.reporting.html import Table
 from fusiondx.reporting.portrait import Lifetime, Panel, Photograph
@@ -105,7 +106,7 @@ def by_column(one: Patient) -> Iterator[Shown]:
     frame = readable(one)
     if len(frame):
         top = frame.reindex(frame["attribution"].abs().sort_values(ascending=False, kind="stable").index)[:TOP]
-        names = [labelled(c, v) for c, v in zip(top["column"], top["value"], strict=True)]
+        names = labelled(one, top)
         yield ranked(one, "Columns that mattered most", names, top, "Integrated gradients against the average patient.")
 
 
@@ -132,11 +133,19 @@ def readable(one: Patient) -> pd.DataFrame:
     return frame[~frame["modality"].isin(list(one.explanation.maps))]
 
 
-def labelled(column: str, value: object) -> str:
-    """``age_years = 58.3``, or the column alone where there is no value."""
+def labelled(one: Patient, frame: pd.DataFrame) -> list[str]:
+    """``age_years = 58.3`` for each column; of a gap that it is one, and of several rows how many there are."""
+    has = {name: (int(m.counts[one.place]), m.data) for name, m in one.explanation.cohort.modalities.items()}
+    several = {name: counted(rows, *nouns(data)) for name, (rows, data) in has.items() if rows > 1}
+    cells = frame[["modality", "column", "value"]].itertuples(index=False)
+    return [f"{column}{cell(value, several.get(name, 'missing'))}" for name, column, value in cells]
+
+
+def cell(value: object, blank: str) -> str:
+    """What a patient has in a column, and what it means where that is nothing."""
     if value == "":
-        return f"{column} (missing)"
-    return f"{column} = {value:.4g}" if isinstance(value, float) else f"{column} = {value}"
+        return f" ({blank})"
+    return f" = {value:.4g}" if isinstance(value, float) else f" = {value}"
 
 
 def images(one: Patient) -> Iterator[Shown]:

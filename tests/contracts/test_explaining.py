@@ -14,10 +14,12 @@ import torch
 import fusiondx as fdx
 from fusiondx.core.batch import Batch, Items
 from fusiondx.core.components import ImageShape, Mapped
+from fusiondx.core.predictions import ClassPrediction, CompetingPrediction, LabelsPrediction
 from fusiondx.core.targets import Classes, TargetValues
+from fusiondx.errors import ConfigError
 from fusiondx.explain.heat import cam, integrated, reads_maps
 from fusiondx.explain.probe import Probe, Reading
-from fusiondx.explain.question import Question
+from fusiondx.explain.question import Question, asked
 from fusiondx.explain.rollout import rollout, transformer
 from fusiondx.fusion.mean import Mean
 from fusiondx.heads.diagnosis import Diagnosis
@@ -222,6 +224,49 @@ def test_tabnets_masks_and_kinks(everyone: fdx.Cohort) -> None:
     ).all()
 
 
+@pytest.mark.parametrize("encoder", ["tabnet", "gene_gate"])
+def test_several_rows_of_a_patient_are_no_gap_and_their_weights_a_mean(tmp_path: Path, encoder: str) -> None:
+    """Three visits of every other patient, one of the rest, the last of which has a gap."""
+    random = np.random.default_rng(0)
+    whose = [f"P{i:02d}" for i in range(12) for _ in range(1 if i % 2 else 3)]
+    labs = pd.DataFrame({"patient_id": whose, "marker": random.normal(size=len(whose))})
+    labs["month"] = -labs.groupby("patient_id").cumcount()
+    labs["other"] = random.normal(size=len(whose))
+    labs.iloc[-1, labs.columns.get_loc("marker")] = np.nan
+    labs.to_csv(tmp_path / "labs.csv", index=False)
+    patients = pd.DataFrame({"patient_id": [f"P{i:02d}" for i in range(12)], "label": np.resize(["low", "high"], 12)})
+    visits = {"labs": fdx.Table(file="labs.csv", numeric=("marker", "other"), time="month")}
+    seen = fdx.Cohort.from_frame(
+        patients, modalities=visits, targets={"label": fdx.Classes("label", classes=("low", "high"))}, data=tmp_path
+    )
+    found = fdx.FusionModel({"labs": encoder}, dim=8, training=ONE_EPOCH).fit(seen).explain(seen, label="high")
+    weights = found.attention[found.attention["source"].isin(["TabNet mask", "gene gate"])]
+    np.testing.assert_allclose(weights.groupby("patient_id")["weight"].sum(), np.ones(12), rtol=1e-5)
+    assert not weights.duplicated(["patient_id", "part"]).any()
+    assert "marker (3 rows)" in found.card("P00").html
+    assert "(missing)" not in found.card("P00").html
+    assert "marker = " in found.card("P01").html
+    assert "marker (missing)" in found.card("P11").html
+
+
+@pytest.mark.parametrize("scale", ["probability", "link"])
+def test_outcomes_are_asked_for_by_their_whole_name(scale: Any) -> None:
+    """Names that hold what a horizon is told with."""
+    names, chance = ("spread by blood", "spread by lymph"), np.array([[0.3, 0.7]])
+    diagnosis, findings = ClassPrediction(IDS[:1], names, chance), LabelsPrediction(IDS[:1], names, chance)
+    risks = CompetingPrediction(IDS[:1], names, chance, np.ones(1), chance[:, :, None])
+    for said in (diagnosis, findings, risks):
+        for place, name in enumerate(names):
+            question = asked(said, "course", name, None, scale)
+            assert question.choice(question.outcomes(said)) == [place]
+        for part in ("spread", "spread by blood by 1 months"):
+            question = asked(said, "course", part, None, scale)
+            with pytest.raises(ConfigError, match="Known: spread by blood, spread by lymph"):
+                question.choice(question.outcomes(said))
+    question = asked(risks, "course", names[1], 1.0, scale)
+    assert question.outcomes(risks).names == ("spread by blood by 1 months", "spread by lymph by 1 months")
+
+
 def test_a_card_is_whole_and_safe(model: fdx.FusionModel, everyone: fdx.Cohort, tmp_path: Path) -> None:
     found = model.explain(everyone[:6], "survival", horizon=12)
     page, picture = found.card("P05").save(tmp_path / "cards")
@@ -286,7 +331,7 @@ def test_a_card_of_bags_volumes_and_drawn_tumours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("choice", "told"),
     [
         ({}, "several targets"),
         ({"target": "lable"}, "Did you mean 'label'"),
@@ -298,9 +343,9 @@ def test_a_card_of_bags_volumes_and_drawn_tumours(tmp_path: Path) -> None:
         ({"target": "label", "method": "cam"}, "one of: integrated, hirescam, gradcam"),
     ],
 )
-def test_mistakes_are_told(model: fdx.FusionModel, everyone: fdx.Cohort, asked: dict[str, Any], told: str) -> None:
+def test_mistakes_are_told(model: fdx.FusionModel, everyone: fdx.Cohort, choice: dict[str, Any], told: str) -> None:
     with pytest.raises(fdx.FusionDxError, match=told):
-        model.explain(everyone[:2], **asked)
+        model.explain(everyone[:2], **choice)
 
 
 def test_what_cannot_be_mapped_is_named(everyone: fdx.Cohort) -> None:
