@@ -88,11 +88,11 @@ def chance(found: Outcome) -> float:
 
 
 def pooled(parts: Sequence[Part]) -> Part:
-    """The out-of-fold predictions of all folds as one set, so that patients of different folds are compared too.
+    """What `pool` gives of folds that share no patient: one set, in which patients of different folds are compared too.
 
     Of probabilities and quantities that asks more than the mean over folds does; the risk scores of different Cox
-    models have no common scale. Raises as `pool`, and `DataError` where a patient is in two parts, as in repeated
-    folds.
+    models have no common scale. Raises `DataError` as `pool`, and where a patient is in two parts, as when folds
+    are repeated.
 
     >>> from fusiondx.evaluation.comparison import pooled
     >>> ids, halves = np.arange(400), (slice(0, 200), slice(200, 400))
