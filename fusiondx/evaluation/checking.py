@@ -13,12 +13,17 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
+def numbers(values: npt.ArrayLike, what: str) -> Floats:
+    """Numbers, of any shape. Raises `DataError` for anything else."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"'{what}' holds something that is no number, or rows of unequal length. Give numbers.") from None
+
+
 def scores(values: npt.ArrayLike, what: str = "score") -> Floats:
     """One finite number per patient. Raises `DataError` for anything else."""
-    try:
-        found = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"'{what}' holds something that is no number. Give one number per patient.") from None
+    found = numbers(values, what)
     if found.ndim != 1:
         raise DataError(f"'{what}' has {found.ndim} dimensions. Give one number per patient.")
     if bad := int((~np.isfinite(found)).sum()):

@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 Outcomes = tuple[npt.ArrayLike, npt.ArrayLike]
 
+CODES = 2**31
+"""Numbers of competing events are below; what is not is no such number."""
 ROWS = 512
 TOLERANCE = 1e-6
 """By how much a predicted probability may miss [0, 1], or a curve rise, from rounding."""
@@ -24,17 +26,15 @@ def outcomes(time: npt.ArrayLike, event: npt.ArrayLike) -> tuple[Floats, Ints]:
     """Times and events, both ``(patients,)``.
 
     Raises `DataError` for shapes that differ, times that are negative or not finite, and events that are not 0
-    (censored), 1 (the event) or the number of a competing event.
+    (censored), 1 (the event) or the number, below 2**31, of a competing event.
     """
-    times, events = np.asarray(time, dtype=np.float64), np.asarray(event)
+    times, events = checking.numbers(time, "time"), checking.numbers(event, "event")
     if times.ndim != 1 or times.shape != events.shape:
         raise DataError(f"Times have shape {times.shape}, events {events.shape}. Give one of each per patient.")
     _require(np.isfinite(times) & (times >= 0), "time", "negative, missing or infinite")
-    numbers = events.astype(np.float64)
-    _require(
-        (numbers >= 0) & (numbers == np.floor(numbers)), "event", "neither 0, 1 nor the number of a competing event"
-    )
-    return times, numbers.astype(np.int64)
+    whole = (events >= 0) & (events < CODES) & (events == np.floor(events))
+    _require(whole, "event", "neither 0, 1 nor the number of a competing event")
+    return times, events.astype(np.int64)
 
 
 def scores(risk: npt.ArrayLike, patients: int) -> Floats:
@@ -45,19 +45,21 @@ def scores(risk: npt.ArrayLike, patients: int) -> Floats:
     return given
 
 
-def probabilities(predicted: npt.ArrayLike, patients: int) -> Floats:
-    """Probabilities, ``(patients, ...)``; rounding beyond 0 and 1 is cut off.
+def probabilities(predicted: npt.ArrayLike, patients: int, *times: int) -> Floats:
+    """Probabilities, ``(patients,)`` or ``(patients, times)``; rounding beyond 0 and 1 is cut off.
 
-    Raises `DataError` for another number of patients, or a probability that is missing or outside [0, 1].
+    Raises `DataError` for another shape, or a probability that is missing or outside [0, 1].
     """
-    given = np.asarray(predicted, dtype=np.float64)
-    if given.ndim == 0 or len(given) != patients:
-        raise DataError(f"Predictions have shape {given.shape} for {counted(patients, 'patient')}. Give one row each.")
+    given = checking.numbers(predicted, "probability")
+    if given.shape != (patients, *times):
+        each = "patient and time" if times else "patient"
+        raise DataError(f"Probabilities have shape {given.shape}, not {(patients, *times)}. Give one per {each}.")
     if given.size and given.min() >= 0 and given.max() <= 1:  # false where one is missing
         return given
     with np.errstate(invalid="ignore"):
         sound = (given >= -TOLERANCE) & (given <= 1 + TOLERANCE)
-    _require(sound.all(axis=tuple(range(1, given.ndim))), "predicted probability", "missing or outside 0 to 1")
+    sound = sound.all(axis=tuple(range(1, given.ndim)))
+    _require(sound, "predicted probability", "missing or outside 0 to 1", "predicted probabilities")
     return np.clip(given, 0.0, 1.0)
 
 
@@ -66,9 +68,10 @@ def curves(survival: npt.ArrayLike, times: npt.ArrayLike, patients: int) -> tupl
 
     Raises `DataError` as `probabilities`, for times that are repeated, negative or infinite, and for curves that rise.
     """
-    at, given = np.asarray(times, dtype=np.float64), probabilities(survival, patients)
-    if at.ndim != 1 or given.shape != (patients, len(at)):
-        raise DataError(f"Curves have shape {given.shape}, their times {at.shape}. Give one column per time.")
+    at = checking.numbers(times, "times")
+    if at.ndim != 1:
+        raise DataError(f"Times of curves have shape {at.shape}. Give one row of them.")
+    given = probabilities(survival, patients, len(at))
     order = np.argsort(at, kind="stable")
     if not np.array_equal(order, np.arange(len(at))):
         at, given = at[order], given[:, order]
@@ -84,10 +87,8 @@ def blocks(table: Floats) -> Iterator[Floats]:
     return (table[start : start + ROWS] for start in range(0, len(table), ROWS))
 
 
-def _require(sound: npt.ArrayLike, what: str, fault: str) -> None:
-    faulty = ~np.asarray(sound, dtype=bool)
-    if faulty.any():
-        rows = np.flatnonzero(faulty)
-        raise DataError(
-            f"{counted(len(rows), what)} {fault}, in rows {listed(rows)}. Correct or leave out these patients."
-        )
+def _require(sound: npt.ArrayLike, what: str, fault: str, plural: str | None = None) -> None:
+    rows = np.flatnonzero(~np.asarray(sound, dtype=bool))
+    if len(rows):
+        where = f"in {'row' if len(rows) == 1 else 'rows'} {listed(rows)}"
+        raise DataError(f"{counted(len(rows), what, plural)} {fault}, {where}. Correct or leave out these patients.")

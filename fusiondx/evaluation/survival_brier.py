@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fusiondx.errors import DataError, counted
+from fusiondx.errors import counted
 from fusiondx.evaluation.dynamic_auc import unreachable
 from fusiondx.evaluation.estimate import Undefined
 from fusiondx.evaluation.influence import Influence, Judged, Scale
@@ -140,8 +140,6 @@ def _stand(
 ) -> tuple[AtHorizon, Floats]:
     observed = outcomes(time, event)
     predicted = probabilities(probability, len(observed[0]))
-    if predicted.ndim > 1:
-        raise DataError(f"Probabilities have shape {predicted.shape}. Give one per patient, for one horizon.")
     return AtHorizon(Censoring.of(*observed, None if train is None else outcomes(*train)), float(horizon)), predicted
 
 

@@ -341,6 +341,10 @@ BAD = {
     "missing time": ([0.0, 1.0], [np.nan, 2.0], [1, 0]),
     "half an event": ([0.0, 1.0], [1.0, 2.0], [0.5, 0]),
     "negative event": ([0.0, 1.0], [1.0, 2.0], [-1, 0]),
+    "infinite event": ([0.0, 1.0], [1.0, 2.0], [np.inf, 0]),
+    "no event's number": ([0.0, 1.0], [1.0, 2.0], [1e300, 1]),
+    "words for times": ([0.0, 1.0], ["soon", "late"], [1, 0]),
+    "words for events": ([0.0, 1.0], [1.0, 2.0], ["death", "none"]),
     "too few events": ([0.0, 1.0], [1.0, 2.0], [1]),
     "too few risks": ([0.0], [1.0, 2.0], [1, 0]),
 }
@@ -350,7 +354,20 @@ BAD = {
 @pytest.mark.parametrize("judge", RANKED)
 def test_input_that_cannot_be_judged_is_refused(judge, case):
     with pytest.raises(DataError):
-        RANKED[judge](*(np.asarray(column, dtype=float) for column in BAD[case]))
+        RANKED[judge](*BAD[case])
+
+
+@pytest.mark.parametrize("judge", ["brier", "ipa", "o_e", "benefit", "smooth", "groups"])
+def test_only_one_probability_per_patient_is_judged_at_a_horizon(judge):
+    with pytest.raises(DataError, match=r"shape \(3, 2\), not \(3,\)"):
+        (JUDGES | OTHERS)[judge](np.zeros((3, 2)), [1.0, 2.0, 9.0], [1, 0, 0])
+
+
+def test_a_message_counts_what_it_names():
+    with pytest.raises(DataError, match="2 predicted probabilities missing or outside 0 to 1, in rows 0, 2"):
+        survival_brier([np.nan, 0.1, 2.0], [1.0, 2.0, 9.0], [1, 0, 0], 4.5)
+    with pytest.raises(DataError, match="1 time negative, missing or infinite, in row 1"):
+        harrell_c([0.0, 1.0], [1.0, -2.0], [1, 0])
 
 
 @pytest.mark.parametrize(

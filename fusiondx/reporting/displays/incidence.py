@@ -52,7 +52,7 @@ class IncidenceDisplay(Display):
         rows = {"time": curve.times, "incidence": curve.values, "low": low, "high": high}
         tables = [pd.DataFrame({"what": "observed", **rows})]
         if len(when := np.asarray(times, dtype=np.float64)):
-            mean = probabilities(probability, len(at)).mean(axis=0)
+            mean = probabilities(probability, len(at), len(when)).mean(axis=0)
             tables.append(pd.DataFrame({"what": "predicted", "time": when, "incidence": mean}))
         return cls(pd.concat(tables, ignore_index=True), name, unit)
 
