@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fusiondx.errors import counted
+from fusiondx.evaluation import checking
 from fusiondx.evaluation.concordance import bounds
 from fusiondx.evaluation.estimate import Undefined
 from fusiondx.evaluation.influence import Influence, Judged
-from fusiondx.evaluation.observed import outcomes, scores
+from fusiondx.evaluation.observed import moment, outcomes, scores
 from fusiondx.evaluation.uno import WEIGHTS
 from fusiondx.survival.estimators import kaplan_meier
 from fusiondx.survival.weights import AtHorizon, Censoring, Outcomes
@@ -29,11 +30,12 @@ def dynamic_auc(
     Arrays have shape ``(patients,)``; `event` is 1 for the event, 0 where censored, another number for a competing
     event, whose patients are among the others (Uno et al. 2007; Blanche et al. 2013). G is estimated from the times
     and events `train`, else from the patients judged, whose influence on G then counts. The variance is that of R's
-    riskRegression. Raises `DataError` for input that cannot be judged.
+    riskRegression. `Undefined` without cases or others, or beyond the follow-up of `train`. Raises `DataError` for
+    input that cannot be judged.
     """
     times, events = outcomes(time, event)
     given = scores(risk, len(times))
-    at = AtHorizon(Censoring.of(times, events, None if train is None else outcomes(*train)), float(horizon))
+    at = AtHorizon(Censoring.of(times, events, None if train is None else outcomes(*train)), moment(horizon))
     if reason := unreachable(at):
         return Undefined("dynamic_auc", reason, len(times), int(at.case.sum()))
     return _judge(Ranks.of(given), at)
@@ -77,10 +79,10 @@ def integrated_auc(
     which AUC(t) is undefined are left out, and the convention says so. Arguments and errors else as `dynamic_auc`.
     """
     times, events = outcomes(time, event)
-    asked = np.unique(np.asarray(horizons, dtype=np.float64))
+    asked = [moment(t) for t in np.unique(checking.numbers(horizons, "horizons")).tolist()]
     ranks = Ranks.of(scores(risk, len(times)))
     censoring = Censoring.of(times, events, None if train is None else outcomes(*train))
-    stands = [AtHorizon(censoring, float(t)) for t in asked]
+    stands = [AtHorizon(censoring, t) for t in asked]
     used = [_judge(ranks, each) for each in stands if not unreachable(each)]
     at = np.array([one.horizon for one in used])
     left = kaplan_meier(times, events != 0).at(at)
@@ -101,6 +103,8 @@ def unreachable(at: AtHorizon, cases: bool = True) -> str:
         return f"no event by {at.horizon:g} in {patients}"
     if not at.free.any():
         return f"none of {patients} is under observation beyond {at.horizon:g}"
+    if at.horizon > at.censoring.end:
+        return f"{at.censoring.unknown}, before {at.horizon:g}"
     return "" if at.censoring.at(at.horizon) > 0 else f"everyone G is estimated from was censored by {at.horizon:g}"
 
 

@@ -37,6 +37,13 @@ def outcomes(time: npt.ArrayLike, event: npt.ArrayLike) -> tuple[Floats, Ints]:
     return times, events.astype(np.int64)
 
 
+def moment(value: float, what: str = "horizon") -> float:
+    """A time to judge at. Raises `DataError` for one that is negative or not finite."""
+    if not 0 <= value < np.inf:
+        raise DataError(f"'{what}' is {value:g}. Give a time of 0 or more, in the unit of the times.")
+    return float(value)
+
+
 def scores(risk: npt.ArrayLike, patients: int) -> Floats:
     """Scores, ``(patients,)``. Raises `DataError` for another shape or a score that is not finite."""
     given = checking.scores(risk, "risk")

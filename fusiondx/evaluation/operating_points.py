@@ -170,7 +170,8 @@ def judge_threshold(
     patients' own prevalence or, where `prevalence` is given, those that sensitivity and specificity give there (Bayes),
     with the interval of the likelihood ratio they come from. What no patient can show is `Undefined`.
 
-    Raises `DataError` for scores that are not finite, labels that are not 0 or 1, and a prevalence outside 0 to 1.
+    Raises `DataError` for scores or a threshold that are not finite, labels that are not 0 or 1, and a prevalence
+    outside 0 to 1.
 
     >>> for found in evaluation.judge_threshold([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0], 0.5)[:2]:
     ...     print(found.metric, found.value)
@@ -179,6 +180,8 @@ def judge_threshold(
     """
     score, positive = checking.scored(score, positive)
     cut = threshold if isinstance(threshold, Threshold) else Threshold(float(threshold), "given")
+    if not np.isfinite(cut.value):
+        raise DataError(f"'threshold' is {cut.value:g}. Give the score from which a patient counts as positive.")
     table, events = TwoByTwo.at(score, positive, cut.value), int(positive.sum())
     outcomes = (*_within_classes(table), *_likelihood_ratios(table))
     if prevalence is None:

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from fusiondx.errors import DataError, counted
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.evaluation.observed import outcomes
+from fusiondx.evaluation.observed import moment, outcomes
 from fusiondx.evaluation.proportions import Z95
 from fusiondx.survival.estimators import kaplan_meier, life_table
 
@@ -26,7 +26,7 @@ def restricted_mean(time: npt.ArrayLike, event: npt.ArrayLike, tau: float | None
     input that cannot be judged.
     """
     times, events = outcomes(time, event)
-    end = _last(times) if tau is None else float(tau)
+    end = _last(times) if tau is None else moment(tau, "tau")
     if reason := _hidden(times, events == 1, end):
         return Undefined("restricted_mean", reason, len(times), int((events == 1).sum()))
     mean, variance = _area(times, events == 1, end)
@@ -49,7 +49,7 @@ def restricted_mean_difference(
         said = f"{counted(len(times), 'patient')} in fewer than two groups"
         return Undefined("restricted_mean_difference", said, len(times), int((events == 1).sum()))
     parts = [(times[member == g], events[member == g] == 1) for g in (0, 1)]
-    end = min(_last(t) for t, _ in parts) if tau is None else float(tau)
+    end = min(_last(t) for t, _ in parts) if tau is None else moment(tau, "tau")
     for number, part in enumerate(parts, start=1):
         if reason := _hidden(*part, end):
             said = f"group {number}: {reason}"

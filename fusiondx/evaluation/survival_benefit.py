@@ -11,7 +11,7 @@ import pandas as pd
 from fusiondx.errors import DataError
 from fusiondx.evaluation.estimate import Estimate, Undefined
 from fusiondx.evaluation.influence import Influence, Judged, estimate
-from fusiondx.evaluation.observed import outcomes, probabilities
+from fusiondx.evaluation.observed import moment, outcomes, probabilities
 from fusiondx.survival.weights import AtHorizon, Censoring
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -36,7 +36,7 @@ def survival_net_benefit(
     if not 0 < threshold < 1:
         raise DataError("A threshold probability is not between 0 and 1. Give one at which you would treat.")
     odds, treated = threshold / (1 - threshold), predicted >= threshold
-    at = AtHorizon(Censoring.of(times[treated], events[treated]), float(horizon))
+    at = AtHorizon(Censoring.of(times[treated], events[treated]), moment(horizon))
     n, some = len(times), int(treated.sum())
     happened = int(((events == 1) & (times <= horizon)).sum())
     if not n or (some and not at.censoring.at(at.horizon) > 0):

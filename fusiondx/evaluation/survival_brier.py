@@ -12,7 +12,7 @@ from fusiondx.errors import counted
 from fusiondx.evaluation.dynamic_auc import unreachable
 from fusiondx.evaluation.estimate import Undefined
 from fusiondx.evaluation.influence import Influence, Judged, Scale
-from fusiondx.evaluation.observed import blocks, curves, outcomes, probabilities
+from fusiondx.evaluation.observed import blocks, curves, moment, outcomes, probabilities
 from fusiondx.evaluation.uno import WEIGHTS
 from fusiondx.survival.competing import incidence
 from fusiondx.survival.weights import AtHorizon, Censoring, Outcomes
@@ -31,7 +31,8 @@ def survival_brier(
 
     Arrays have shape ``(patients,)``; `event` is 1 for the event, 0 where censored, another number for a competing
     event (Gerds & Schumacher 2006; Wolbers et al. 2009). G is estimated from the times and events `train`, else from
-    the patients judged, whose influence on G then counts. Raises `DataError` for input that cannot be judged.
+    the patients judged, whose influence on G then counts. `Undefined` beyond the follow-up of either. Raises
+    `DataError` for input that cannot be judged.
     """
     at, predicted = _stand(probability, time, event, horizon, train)
     if reason := unreachable(at, cases=False):
@@ -68,8 +69,8 @@ def integrated_brier(
     """Integrated Brier score: trapezium rule over `times`, divided by their range.
 
     `survival`, ``(patients, times)``, is the predicted probability to be event-free beyond each of `times`. Times after
-    which fewer than five patients are under observation, or which censoring hides, are left out, and the horizon of the
-    result says where it ends. Arrays and errors else as `survival_brier`.
+    which fewer than five patients are under observation, or at which G is 0 or not known, are left out, and the horizon
+    of the result says where it ends. Arrays and errors else as `survival_brier`.
     """
     observed = outcomes(time, event)
     given, at = curves(survival, times, len(observed[0]))
@@ -140,7 +141,7 @@ def _stand(
 ) -> tuple[AtHorizon, Floats]:
     observed = outcomes(time, event)
     predicted = probabilities(probability, len(observed[0]))
-    return AtHorizon(Censoring.of(*observed, None if train is None else outcomes(*train)), float(horizon)), predicted
+    return AtHorizon(Censoring.of(*observed, None if train is None else outcomes(*train)), moment(horizon)), predicted
 
 
 def _error(at: AtHorizon, predicted: Floats) -> tuple[float, Floats]:

@@ -14,7 +14,7 @@ from fusiondx.evaluation.curve_distance import METHOD, judged_distances
 from fusiondx.evaluation.dynamic_auc import unreachable
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.evaluation.influence import Influence, Judged, estimate
-from fusiondx.evaluation.observed import outcomes, probabilities, scores
+from fusiondx.evaluation.observed import moment, outcomes, probabilities, scores
 from fusiondx.evaluation.proportions import Z95
 from fusiondx.evaluation.splines import restricted_cubic, spline_knots
 from fusiondx.survival.estimators import breslow
@@ -223,4 +223,4 @@ def _stand(
     probability: npt.ArrayLike, time: npt.ArrayLike, event: npt.ArrayLike, horizon: float
 ) -> tuple[AtHorizon, Floats]:
     observed = outcomes(time, event)
-    return AtHorizon(Censoring.of(*observed), float(horizon)), probabilities(probability, len(observed[0]))
+    return AtHorizon(Censoring.of(*observed), moment(horizon)), probabilities(probability, len(observed[0]))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fusiondx.evaluation.concordance import CONVENTION, ComparablePairs, no_pairs, weighted_concordance
 from fusiondx.evaluation.estimate import Undefined
 from fusiondx.evaluation.influence import Influence, Judged
-from fusiondx.evaluation.observed import outcomes, scores
+from fusiondx.evaluation.observed import moment, outcomes, scores
 from fusiondx.survival.weights import Censoring, Outcomes
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -29,14 +29,17 @@ def uno_c(
 
     All arrays have shape ``(patients,)``; G is estimated from the times and events `train`, else from the patients
     judged, whose influence on G then counts. `tau` left out is the last event time with G >= 0.1. A competing event
-    counts as censoring in pairs, but not in G. Raises `DataError` for input that cannot be judged.
+    counts as censoring in pairs, but not in G. `Undefined` without comparable pairs, or with `tau` beyond the follow-up
+    of `train`. Raises `DataError` for input that cannot be judged.
     """
     times, events = outcomes(time, event)
     risks, order = scores(risk, len(times)), np.argsort(times)
     risks, times, events = risks[order], times[order], events[order]  # so that memory is read from end to end
     censoring = Censoring.of(times, events, None if train is None else outcomes(*train))
-    end = censoring.last() if tau is None else float(tau)
+    end = censoring.last() if tau is None else moment(tau, "tau")
     used = (events == 1) & (times <= end)
+    if end > censoring.end:
+        return Undefined("uno_c", f"{censoring.unknown}, before {end:g}", len(times), int(used.sum()))
     pairs = ComparablePairs.of(risks, times, events == 1)
     weight = np.where(used, censoring.inverse_before**2, 0.0)
     judged = weighted_concordance(pairs, weight[pairs.order])

@@ -38,14 +38,18 @@ class Censoring:
     """Per patient judged: how many of these times are before its own."""
     own: bool
     """Whether those are the patients judged."""
+    end: float = np.inf
+    """The last time of other patients it comes from, after which it is not known."""
 
     @classmethod
     def of(cls, time: npt.ArrayLike, event: npt.ArrayLike, train: Outcomes | None = None) -> Censoring:
         """For patients judged, estimated from `train` where given, else from themselves."""
         observed = np.asarray(time, dtype=np.float64), np.asarray(event)
         if train is not None:
-            table, _ = _table(np.asarray(train[0], dtype=np.float64), np.asarray(train[1]))
-            return cls(*observed, table, np.searchsorted(table.times, observed[0], side="left"), own=False)
+            followed = np.asarray(train[0], dtype=np.float64)
+            table, _ = _table(followed, np.asarray(train[1]))
+            before = np.searchsorted(table.times, observed[0], side="left")
+            return cls(*observed, table, before, own=False, end=float(followed.max(initial=0.0)))
         return cls(*observed, *_table(*observed), own=True)
 
     @cached_property
@@ -58,18 +62,23 @@ class Censoring:
         return int(np.searchsorted(self.table.times, horizon, side="right"))
 
     def at(self, horizon: float) -> float:
-        """Probability not to be censored by `horizon`."""
-        return float(self.values[self.until(horizon)])
+        """Probability not to be censored by `horizon`; 0 where it is not known."""
+        return float(self.left(np.asarray(horizon)))
 
     def left(self, times: Floats) -> Floats:
-        """Probability not to be censored by each of `times`."""
-        return np.asarray(self.values[np.searchsorted(self.table.times, times, side="right")])
+        """Probability not to be censored by each of `times`; 0 where it is not known."""
+        return np.where(times > self.end, 0.0, self.values[np.searchsorted(self.table.times, times, side="right")])
 
     @cached_property
     def inverse_before(self) -> Floats:
         """Per patient: 1 / G(T-); 0 where G is."""
         left = self.values[self.before]
         return np.divide(1.0, left, out=np.zeros_like(left), where=left > 0)
+
+    @property
+    def unknown(self) -> str:
+        """From when on it is not known, in words."""
+        return f"the follow-up of the patients G is estimated from ends at {self.end:g}"
 
     def last(self, least: float = 0.1) -> float:
         """The last event time with G >= `least`; before every time where there is none."""

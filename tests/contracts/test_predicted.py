@@ -143,6 +143,12 @@ def test_bad_input_is_an_error_that_says_what(judge, bad):
     assert len(str(raised.value)) > 20
 
 
+@pytest.mark.parametrize("threshold", [np.nan, np.inf])
+def test_a_threshold_to_judge_is_finite(threshold):
+    with pytest.raises(DataError, match="Give the score from which"):
+        ev.judge_threshold([0.2, 0.8], [0, 1], threshold)
+
+
 @pytest.mark.parametrize("judge", list(JUDGES.values())[:17], ids=list(JUDGES)[:17])
 @pytest.mark.parametrize("label", [[], [1, 1, 1], [0, 0, 0], [0, 1, 1]])
 def test_few_patients_give_no_nan_and_no_warning(judge, label, recwarn):

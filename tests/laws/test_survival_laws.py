@@ -12,7 +12,7 @@ from fusiondx.evaluation.a_calibration import ACalibration, a_calibration, d_cal
 from fusiondx.evaluation.antolini import antolini_c
 from fusiondx.evaluation.concordance import harrell_c
 from fusiondx.evaluation.discrimination import auroc
-from fusiondx.evaluation.dynamic_auc import dynamic_auc, integrated_auc
+from fusiondx.evaluation.dynamic_auc import dynamic_auc, dynamic_aucs, integrated_auc
 from fusiondx.evaluation.estimate import Estimate, Undefined
 from fusiondx.evaluation.groups import cut_points, risk_groups
 from fusiondx.evaluation.influence import Influence, compare, estimate
@@ -298,6 +298,47 @@ def test_censoring_from_training_patients_is_said_and_used():
         assert own.value != trained.value
         # Where G is that of the patients judged, but does not move with them, only the error differs
         assert judge((time, event)).value == pytest.approx(own.value)
+
+
+def test_nothing_is_said_beyond_the_follow_up_of_training_patients():
+    """Their last is an event at 5, so that G stops there without being 0."""
+    rng = np.random.default_rng(1)
+    risk, time, event = rng.normal(size=60), np.linspace(0.2, 12, 60), np.arange(60) % 3 > 0
+    train = np.append(rng.uniform(0, 5, 50), 5.0), np.append(rng.integers(0, 2, 50), 1)
+    for judged in (
+        uno_c(risk, time, event, 6.0, train),
+        dynamic_auc(risk, time, event, 6.0, train),
+        survival_brier(chance(risk, 6.0), time, event, 6.0, train),
+        prediction_accuracy(chance(risk, 6.0), time, event, 6.0, train),
+    ):
+        assert "G is estimated from ends at 5, before 6" in judged.reason
+    assert uno_c(risk, time, event, train=train).horizon <= 5
+    assert integrated_brier(curves(risk), GRID, time, event, train).horizon == 4.5
+    assert integrated_auc(risk, time, event, GRID, train).convention.startswith("3 of 4 horizons")
+    np.testing.assert_array_equal(np.isnan(dynamic_aucs(risk, GRID, Censoring.of(time, event, train))), GRID > 5)
+
+
+FOUR = np.array([0.3, 0.1, -0.2, -0.4]), np.array([1.0, 2, 3, 4]), np.array([1, 0, 1, 1])
+TIMED = {
+    "uno": lambda at: uno_c(*FOUR, tau=at),
+    "auc": lambda at: dynamic_auc(*FOUR, at),
+    "iauc": lambda at: integrated_auc(*FOUR, [2.0, at]),
+    "brier": lambda at: survival_brier(chance(FOUR[0], 2), *FOUR[1:], at),
+    "ipa": lambda at: prediction_accuracy(chance(FOUR[0], 2), *FOUR[1:], at),
+    "o_e": lambda at: observed_expected(chance(FOUR[0], 2), *FOUR[1:], at),
+    "groups": lambda at: calibration_groups(chance(FOUR[0], 2), *FOUR[1:], at),
+    "smooth": lambda at: smooth_calibration(chance(FOUR[0], 2), *FOUR[1:], at),
+    "benefit": lambda at: survival_net_benefit(chance(FOUR[0], 2), *FOUR[1:], at, 0.3),
+    "mean": lambda at: restricted_mean(*FOUR[1:], at),
+    "means": lambda at: restricted_mean_difference(*FOUR[1:], np.arange(4) % 2, at),
+}
+
+
+@pytest.mark.parametrize("at", [np.nan, -1.0, np.inf])
+@pytest.mark.parametrize("judge", TIMED)
+def test_a_time_to_judge_at_is_finite_and_not_negative(judge, at):
+    with pytest.raises(DataError, match="Give a time of 0 or more"):
+        TIMED[judge](at)
 
 
 UNFIT = {

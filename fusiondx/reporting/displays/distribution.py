@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy.typing as npt
 
 from fusiondx.evaluation.distributions import histogram_frame
-from fusiondx.evaluation.observed import outcomes, probabilities
+from fusiondx.evaluation.observed import moment, outcomes, probabilities
 from fusiondx.reporting.displays.display import INK, MODEL, OTHER, FromClasses
 
 
@@ -42,7 +42,7 @@ class DistributionDisplay(FromClasses):
         then, and the others. Raises `DataError` for input that cannot be judged."""
         times, events = outcomes(time, event)
         chance = probabilities(probability, len(times))
-        early = times <= horizon
+        early = times <= moment(horizon)
         known = ~early | (events > 0)
         table = histogram_frame(chance[known], (early & (events == 1))[known])
         return cls(table, name, ("Event by then", "No event by then"), int((~known).sum()))
