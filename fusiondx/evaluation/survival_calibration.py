@@ -13,9 +13,9 @@ from fusiondx.errors import counted
 from fusiondx.evaluation.curve_distance import METHOD, judged_distances
 from fusiondx.evaluation.dynamic_auc import unreachable
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.evaluation.influence import Influence, Judged, estimate
+from fusiondx.evaluation.influence import Influence, Judged
 from fusiondx.evaluation.observed import moment, outcomes, probabilities, scores
-from fusiondx.evaluation.proportions import Z95
+from fusiondx.evaluation.proportions import Z95, effective_wilson, quantile_of
 from fusiondx.evaluation.splines import restricted_cubic, spline_knots
 from fusiondx.survival.estimators import breslow
 from fusiondx.survival.regression import cox_information, fit_cox
@@ -27,6 +27,9 @@ Doubles = npt.NDArray[np.float64]
 
 CERTAIN = 1e-8
 """By how much probabilities of 0 and 1 are moved inwards where their logarithm is needed."""
+
+SHARE = "infinitesimal jackknife, Wilson interval and Student's t for an effective number of patients"
+"""How a group's share and its interval are obtained."""
 
 LEAST = 1e-6
 """Information per event, of a column of variance 1, below which predictions separate patients and fix nothing."""
@@ -104,7 +107,9 @@ def calibration_groups(
     """Predicted and observed share with the event by `horizon` in groups cut at quantiles of `probability`.
 
     Equal predictions stay together, so there may be fewer groups. Observed shares are Kaplan-Meier's, or
-    Aalen-Johansen's, with G of each group. Arguments and errors else as `observed_expected`.
+    Aalen-Johansen's, with G of each group. Their interval is Wilson's for the number of patients that would vary as
+    much; of that many as their weights amount to, (sum of weights)^2 / sum of squares (Kish 1965), where nothing
+    varies, and with Student's quantile for these. Arguments and errors else as `observed_expected`.
     """
     everyone, predicted = _stand(probability, time, event, horizon)
     cuts = np.unique(np.quantile(predicted, np.arange(1, groups) / groups)) if len(predicted) else np.empty(0)
@@ -216,7 +221,9 @@ def _share(time: Floats, event: Array, horizon: float) -> Outcome:
         return Undefined("observed_share", reason, *said)
     value = float(at.weight @ at.case) / len(time)
     each = at.influence(at.case / len(time)) - value / len(time)
-    return estimate(Influence("observed_share", value, each, len(time), "share", at.horizon))
+    size = float(at.weight.sum() ** 2 / (at.weight @ at.weight))  # few where most were censored before
+    low, high = effective_wilson(value, float(each @ each), size, z=quantile_of(size))
+    return Estimate("observed_share", value, low, high, *said, SHARE, at.horizon)
 
 
 def _stand(

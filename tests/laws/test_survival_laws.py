@@ -341,6 +341,27 @@ def test_a_time_to_judge_at_is_finite_and_not_negative(judge, at):
         TIMED[judge](at)
 
 
+def test_patients_censored_early_say_little_of_a_groups_share():
+    """45 of 50 are censored at 0.1, and none of the five left has the event: 0 events in 5 patients, not in 50."""
+    time, event = np.repeat([0.1, 9.0], [45, 5]), np.zeros(50)
+    (group,) = calibration_groups(np.full(50, 0.2), time, event, 1.0)
+    said = group.observed
+    assert (said.value, said.low, said.n, said.events) == (0, 0, 50, 0)
+    assert 0.45 < said.high < 0.7
+
+
+@pytest.mark.parametrize(("early", "share"), [(0.85, 0.2), (0.7, 0.2), (0.85, 0.05), (0.0, 0.1)])
+def test_a_groups_interval_holds_its_share_however_many_are_censored_early(early, share):
+    rng, held = np.random.default_rng(0), []
+    for _ in range(400):
+        latent = rng.exponential(-1 / np.log1p(-share), 50)
+        end = np.where(rng.random(50) < early, rng.uniform(0, 0.1, 50), 9.0)
+        (group,) = calibration_groups(np.full(50, 0.2), np.minimum(latent, end), latent <= end, 1.0)
+        if isinstance(group.observed, Estimate):
+            held.append(group.observed.low <= share <= group.observed.high)
+    assert 0.91 < np.mean(held)
+
+
 UNFIT = {
     "nobody": ([], [], []),
     "one patient": ([1.0], [2.0], [1]),
