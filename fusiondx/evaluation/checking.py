@@ -18,7 +18,7 @@ def numbers(values: npt.ArrayLike, what: str) -> Floats:
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise DataError(f"'{what}' holds something that is no number, or rows of unequal length. Give numbers.") from None
+        raise DataError(f"'{what}' holds what is no number, or rows of unequal length. Give numbers.") from None
 
 
 def scores(values: npt.ArrayLike, what: str = "score") -> Floats:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from scipy.special import chdtrc
 
 from fusiondx.errors import DataError
+from fusiondx.evaluation import checking
+from fusiondx.evaluation.observed import groups_of, outcomes
 from fusiondx.survival.estimators import Curve, at_risk, kaplan_meier, life_table
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,12 @@ def risk_groups(risk: npt.ArrayLike, cuts: npt.ArrayLike) -> npt.NDArray[np.int6
     """Group of each patient, from 0 (lowest risk): the number of cut points below its risk.
 
     Take `cuts` from training patients, for instance their median risk: cuts chosen on the patients shown flatter.
+    Raises `DataError` for a risk that is not finite and a cut point that is missing.
     """
-    return np.asarray(np.searchsorted(np.sort(np.atleast_1d(cuts)), np.asarray(risk), side="left"), dtype=np.int64)
+    ascending = np.sort(checking.numbers(np.atleast_1d(cuts), "cuts"))
+    if np.isnan(ascending).any():
+        raise DataError("A cut point is missing. Give risks at which training patients are parted, as of `cut_points`.")
+    return np.searchsorted(ascending, checking.scores(risk, "risk"), side="left").astype(np.int64)
 
 
 def cut_points(training_risk: npt.ArrayLike, groups: int = 2) -> npt.NDArray[np.float64]:
@@ -49,31 +53,42 @@ def cut_points(training_risk: npt.ArrayLike, groups: int = 2) -> npt.NDArray[np.
 
     Raises `DataError` without training patients, for a risk that is not finite, and for fewer than two groups.
     """
-    risk = np.asarray(training_risk, dtype=np.float64)
-    if not risk.size or not np.isfinite(risk).all() or groups < 2:
-        raise DataError("Cut points need finite risks of training patients and two groups at least.")
+    risk = checking.scores(training_risk, "training_risk")
+    if not len(risk) or groups < 2:
+        raise DataError("Cut points need training patients and two groups at least. Give more of them.")
     return np.asarray(np.quantile(risk, np.arange(1, groups) / groups))
 
 
-def survival_by_group(time: Array, event: Array, group: Array, at: npt.ArrayLike) -> dict[int, GroupSurvival]:
-    """Kaplan-Meier curve and numbers at risk at the times `at` of each group that occurs, by group."""
-    return {int(g): _survival(time[group == g], event[group == g], at) for g in np.unique(group)}
+def survival_by_group(
+    time: npt.ArrayLike, event: npt.ArrayLike, group: npt.ArrayLike, at: npt.ArrayLike
+) -> dict[Any, GroupSurvival]:
+    """Kaplan-Meier curve and numbers at risk at the times `at` of each group that occurs, by group.
+
+    Times, events and groups, of any name, have shape ``(patients,)``; a competing event counts as censoring. Raises
+    `DataError` for input that cannot be judged.
+    """
+    times, events = outcomes(time, event)
+    names, member = groups_of(group, len(times))
+    shown = checking.scores(at, "at")
+    parts = {name: (times[member == g], events[member == g] == 1) for g, name in enumerate(names)}
+    return {
+        name: GroupSurvival(len(mine), int(met.sum()), kaplan_meier(mine, met), at_risk(mine, shown))
+        for name, (mine, met) in parts.items()
+    }
 
 
-def _survival(time: Array, event: Array, at: npt.ArrayLike) -> GroupSurvival:
-    return GroupSurvival(len(time), int(np.sum(event)), kaplan_meier(time, event), at_risk(time, at))
-
-
-def log_rank(time: Array, event: Array, group: Array) -> LogRank:
+def log_rank(time: npt.ArrayLike, event: npt.ArrayLike, group: npt.ArrayLike) -> LogRank:
     """The log-rank test of two or more groups (Mantel 1966; Peto & Peto 1972).
 
-    Raises `DataError` with fewer than two groups or no events.
+    Arguments as `survival_by_group`. Raises `DataError` as there, and with fewer than two groups or no events.
     """
-    names, member = np.unique(group, return_inverse=True)
-    if len(names) < 2 or not np.any(event):
+    times, events = outcomes(time, event)
+    names, member = groups_of(group, len(times))
+    happened = events == 1
+    if len(names) < 2 or not happened.any():
         raise DataError("A log-rank test needs two groups and one event. Choose other cut points or more patients.")
-    everyone = life_table(time, event)
-    tables = [life_table(time, event, member == g) for g in range(len(names))]
+    everyone = life_table(times, happened)
+    tables = [life_table(times, happened, member == g) for g in range(len(names))]
     share = np.stack([t.at_risk for t in tables]) / everyone.at_risk
     surplus = np.sum([t.events for t in tables], axis=1) - share @ everyone.events
     spread = everyone.events * (everyone.at_risk - everyone.events) / np.maximum(everyone.at_risk - 1, 1)

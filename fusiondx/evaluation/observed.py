@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from fusiondx.errors import DataError, counted, listed
 from fusiondx.evaluation import checking
@@ -65,9 +66,22 @@ def probabilities(predicted: npt.ArrayLike, patients: int, *times: int) -> Float
         return given
     with np.errstate(invalid="ignore"):
         sound = (given >= -TOLERANCE) & (given <= 1 + TOLERANCE)
-    sound = sound.all(axis=tuple(range(1, given.ndim)))
-    _require(sound, "predicted probability", "missing or outside 0 to 1", "predicted probabilities")
+    rows = sound.all(axis=tuple(range(1, given.ndim)))
+    _require(rows, "predicted probability", "missing or outside 0 to 1", "predicted probabilities")
     return np.clip(given, 0.0, 1.0)
+
+
+def groups_of(group: npt.ArrayLike, patients: int) -> tuple[list[Any], Ints]:
+    """Names of groups in their order, and which of them each patient is in, ``(patients,)``.
+
+    Raises `DataError` for another shape, and for a group that is missing or infinite.
+    """
+    given = np.asarray(group)
+    if given.shape != (patients,):
+        raise DataError(f"Groups have shape {given.shape} for {counted(patients, 'patient')}. Give one each.")
+    member, names = pd.factorize(given, sort=True)
+    _require((member >= 0) & ~np.isin(given, (np.inf, -np.inf)), "group", "missing or infinite")
+    return names.tolist(), member
 
 
 def curves(survival: npt.ArrayLike, times: npt.ArrayLike, patients: int) -> tuple[Floats, Floats]:

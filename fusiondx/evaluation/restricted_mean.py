@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from fusiondx.errors import DataError, counted
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
-from fusiondx.evaluation.observed import moment, outcomes
+from fusiondx.evaluation.observed import groups_of, moment, outcomes
 from fusiondx.evaluation.proportions import Z95
 from fusiondx.survival.estimators import kaplan_meier, life_table
 
@@ -42,9 +42,9 @@ def restricted_mean_difference(
     with fewer groups; raises `DataError` for more; else as `restricted_mean`.
     """
     times, events = outcomes(time, event)
-    names, member = np.unique(np.asarray(group), return_inverse=True)
-    if len(names) > 2 or len(member) != len(times):
-        raise DataError(f"A difference needs a group per patient and two groups; there are {len(names)}. Choose two.")
+    names, member = groups_of(group, len(times))
+    if len(names) > 2:
+        raise DataError(f"A difference needs two groups; there are {len(names)}. Choose two.")
     if len(names) < 2:
         said = f"{counted(len(times), 'patient')} in fewer than two groups"
         return Undefined("restricted_mean_difference", said, len(times), int((events == 1).sum()))

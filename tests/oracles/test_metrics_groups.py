@@ -8,6 +8,7 @@ import pytest
 
 from fusiondx.errors import DataError
 from fusiondx.evaluation.groups import log_rank, risk_groups, survival_by_group
+from fusiondx.evaluation.restricted_mean import restricted_mean_difference
 from fusiondx.survival.estimators import kaplan_meier
 
 FROZEN = json.loads((Path(__file__).parent / "frozen" / "survival.json").read_text())
@@ -34,6 +35,48 @@ def test_log_rank_needs_groups_and_events():
         log_rank(np.array([1, 2]), np.array([1, 1]), np.array([0, 0]))
     with pytest.raises(DataError, match="one event"):
         log_rank(np.array([1, 2]), np.array([0, 0]), np.array([0, 1]))
+
+
+def test_a_competing_event_counts_as_censoring():
+    time, group = np.arange(1.0, 9), np.arange(8) % 2
+    rivals, censored = np.array([1, 2, 1, 1, 2, 1, 0, 1]), np.array([1, 0, 1, 1, 0, 1, 0, 1])
+    assert log_rank(time, rivals, group) == log_rank(time, censored, group)
+    shown, same = survival_by_group(time, rivals, group, [2]), survival_by_group(time, censored, group, [2])
+    assert [shown[g].events for g in (0, 1)] == [2, 3]
+    for g in (0, 1):
+        np.testing.assert_array_equal(shown[g].curve.values, same[g].curve.values)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"time": [1.0, np.nan, 3.0, 4.0]},
+        {"time": [1.0, np.inf, 3.0, 4.0]},
+        {"event": [1, np.nan, 0, 1]},
+        {"event": [1, np.inf, 0, 1]},
+        {"group": [0, np.nan, 0, 1]},
+        {"group": [0, np.inf, 0, 1]},
+        {"group": ["a", None, "a", "b"]},
+        {"group": [0, 1]},
+    ],
+)
+def test_what_cannot_be_grouped_is_refused(wrong):
+    given = {"time": [1.0, 2.0, 3.0, 4.0], "event": [1, 1, 0, 1], "group": [0, 1, 0, 1]} | wrong
+    for judge in (log_rank, lambda **it: survival_by_group(**it, at=[1]), restricted_mean_difference):
+        with pytest.raises(DataError):
+            judge(**given)
+
+
+def test_groups_have_any_name_and_arrays_any_type():
+    shown = survival_by_group([1, 2, 3], [1, 0, 1], ["low", "high", "low"], [0, 2])
+    assert {name: found.patients for name, found in shown.items()} == {"high": 1, "low": 2}
+    assert log_rank([1, 2, 3], [1, 0, 1], ["low", "high", "low"]).degrees == 1
+
+
+@pytest.mark.parametrize(("risk", "cuts"), [([0.1, np.nan], [0.5]), ([0.1, np.inf], [0.5]), ([0.1], [np.nan])])
+def test_a_risk_that_is_no_number_is_in_no_group(risk, cuts):
+    with pytest.raises(DataError, match=r"not a finite number|cut point is missing"):
+        risk_groups(risk, cuts)
 
 
 def test_groups_by_cut_points():
