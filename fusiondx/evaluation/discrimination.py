@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fusiondx.evaluation import checking
 from fusiondx.evaluation.concordance import concordance as concordance
 from fusiondx.evaluation.ratio import mean_of_defined, ratio
 
@@ -60,15 +61,17 @@ def hand_till(probability: Array, label: Array, counts: Array | None = None) -> 
     return mean_of_defined(np.stack(pairs, axis=-1))
 
 
-def roc_curve(score: Array, positive: Array) -> tuple[Floats, Floats, Floats]:
+def roc_curve(score: npt.ArrayLike, positive: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
     """False positive rate, true positive rate and threshold of each point of the ROC curve, from (0, 0) to (1, 1).
 
     A patient is called positive when its score reaches the threshold. Rates are NaN where there is no such patient.
+    Raises `DataError` for scores that are not finite and labels that are not 0 or 1.
 
-    >>> false, true, threshold = evaluation.roc_curve(np.array([0.9, 0.8, 0.4, 0.2]), np.array([1, 0, 1, 0]) == 1)
+    >>> false, true, threshold = evaluation.roc_curve([0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0])
     >>> false.tolist(), true.tolist()
     ([0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0])
     """
+    score, positive = checking.scored(score, positive)
     thresholds = np.unique(score)[::-1]
     positives, negatives = _by_score(-score, positive, None)
     found, false = (np.concatenate([[0.0], np.cumsum(group)]) for group in (positives, negatives))

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_roc_curve
 
+from fusiondx.errors import DataError
 from fusiondx.evaluation.discrimination import auroc, average_precision, concordance, one_vs_rest, roc_curve
 
 FROZEN = json.loads((Path(__file__).parent / "frozen" / "survival.json").read_text())
@@ -119,6 +120,18 @@ def test_roc_curve_equals_scikit_learn_and_holds_the_auroc():
         np.testing.assert_allclose(found, expected)
     false, true, _ = roc_curve(score, positive)
     assert np.diff(false) @ (true[1:] + true[:-1]) / 2 == pytest.approx(float(auroc(score, positive)))
+
+
+@pytest.mark.parametrize("score", [np.array([0, 3, 1, 200], dtype=np.uint8), np.array([0, 1, 0, 1]) == 1, [0, 3, 1, 2]])
+def test_roc_curve_takes_scores_of_any_kind(score):
+    false, true, _ = roc_curve(score, [0, 1, 0, 1])
+    assert np.diff(false) @ (true[1:] + true[:-1]) / 2 == 1
+
+
+@pytest.mark.parametrize(("score", "positive"), [([0.1, np.nan], [0, 1]), ([0.1, 0.2], [0, 2]), ([0.1], [0, 1])])
+def test_roc_curve_refuses_what_is_no_score_or_label(score, positive):
+    with pytest.raises(DataError):
+        roc_curve(score, positive)
 
 
 def test_concordance_grows_with_n_log_n():

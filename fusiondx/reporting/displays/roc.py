@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy.typing as npt
 import pandas as pd
 
-from fusiondx.evaluation import checking
 from fusiondx.evaluation.discrimination import roc_curve
 from fusiondx.reporting.displays.display import INK, MODEL, FromClasses
 
@@ -27,8 +26,7 @@ class RocDisplay(FromClasses):
     @classmethod
     def from_predictions(cls, probability: npt.ArrayLike, positive: npt.ArrayLike, *, name: str = "") -> Self:
         """From probabilities, or any score, of the positive class and who is of it, both ``(patients,)``."""
-        score, flag = checking.scored(probability, positive)
-        false, true, _ = roc_curve(score, flag)
+        false, true, _ = roc_curve(probability, positive)
         return cls(pd.DataFrame({"false_positive_rate": false, "sensitivity": true}), name)
 
     def draw(self, axes: Any) -> None:
