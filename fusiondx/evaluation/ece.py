@@ -29,7 +29,7 @@ def estimate_ece(
 
     A bin's distance is that of a risk which varies by chance, so it is above 0 where predictions are perfect. What
     chance adds to it, if it varies as a normal number would, is taken off (Kumar et al. 2019). The interval draws bins'
-    risks so and turns distances round; never below 0. `patient` says whose each row is, where patients are in several:
+    risks so and turns distances round; never below 0 or above 1. `patient` says whose each row is, where patients are in several:
     chance then counts patients, not rows. `Undefined` without patients; raises `DataError` for what is no
     probability or label.
 
@@ -48,7 +48,7 @@ def estimate_ece(
     drawn = gap + deviation * np.random.default_rng(seed).standard_normal((REPLICATES, len(gap)))
     low, high = 2 * plain - np.quantile(np.abs(drawn) @ weight, [0.975, 0.025])
     method = f"95 % basic interval from {REPLICATES} draws of the bins' risks"
-    low, high = min(max(float(low), 0.0), value), max(float(high), value)
+    low, high = min(max(float(low), 0.0), value), min(max(float(high), value), 1.0)
     convention = f"probability of the positive class, {len(gap)} bins of equally many patients, debiased"
     return Estimate("ece", value, low, high, n, events, method, convention=convention)
 

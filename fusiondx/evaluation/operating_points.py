@@ -107,7 +107,10 @@ Rule = Youden | SensitivityAtLeast | SpecificityAtLeast | MostNetBenefit
 
 
 def choose_threshold(score: npt.ArrayLike, positive: npt.ArrayLike, rule: Rule) -> Threshold:
-    """The threshold among the scores of these, training, patients that serves `rule` best; of equals the highest.
+    """The threshold among the scores of these, training, patients, or just above them all, that serves `rule` best.
+
+    Of equals the highest. Just above all scores nobody is called positive: the one threshold that keeps a promise of
+    specificity where the highest score is that of negative patients.
 
     Raises `DataError` with one class, for scores that are not finite, labels that are not 0 or 1, and shares outside
     0 to 1.
@@ -126,8 +129,9 @@ def choose_threshold(score: npt.ArrayLike, positive: npt.ArrayLike, rule: Rule) 
 
 
 def rates(score: Floats, positive: Bools) -> tuple[Floats, Floats, Floats]:
-    """Distinct scores as thresholds, from the highest, with sensitivity and specificity at each."""
+    """A threshold above all scores and each distinct one, descending, with sensitivity and specificity at each."""
     cuts, place = np.unique(score, return_inverse=True)
+    cuts = np.append(cuts, np.nextafter(cuts[-1], np.inf))
     up = np.bincount(place, weights=positive, minlength=len(cuts))[::-1]
     down = np.bincount(place, weights=~positive, minlength=len(cuts))[::-1]
     return cuts[::-1], np.cumsum(up) / up.sum(), 1 - np.cumsum(down) / down.sum()

@@ -198,10 +198,21 @@ def test_a_threshold_keeps_its_promise_on_the_patients_it_was_chosen_on(given_pa
     score, positive = given_patients
     if both(positive):
         for rule, which in ((ev.SensitivityAtLeast(least), 0), (ev.SpecificityAtLeast(least), 1)):
-            if which == 1 and score[~positive].max() == score.max():
-                continue  # nobody would be called positive at a threshold that is none of the scores
             cut = ev.choose_threshold(score, positive, rule)
             assert ev.judge_threshold(score, positive, cut)[which].value >= least - 1e-12
+
+
+def test_nobody_is_called_positive_where_nothing_else_keeps_a_promise():
+    cut = ev.choose_threshold([0.9, 0.9, 0.9, 0.1], [0, 0, 1, 1], ev.SpecificityAtLeast(0.9))
+    assert 0.9 < cut.value < 0.91
+    assert ev.judge_threshold([0.9, 0.9, 0.9, 0.1], [0, 0, 1, 1], cut)[1].value == 1
+    worse_than_nobody = ev.choose_threshold([0.9, 0.1], [0, 1], ev.MostNetBenefit(0.8))
+    assert worse_than_nobody.value > 0.9
+
+
+def test_a_calibration_error_is_at_most_1():
+    found = ev.estimate_ece([0.98, 0.99, 1.0], [0, 0, 0])
+    assert found.low <= found.value <= found.high <= 1
 
 
 @laws
