@@ -97,9 +97,10 @@ def d_calibration(
     inside = (np.ceil(left * bins) - 1).clip(0).astype(np.int64)
     share = np.bincount(inside[happened], minlength=bins).astype(np.float64)
     censored = left[~happened, None]
-    share += np.divide(
-        np.clip(censored - edges[:-1], 0, 1 / bins), censored, where=censored > 0, out=np.zeros((len(censored), bins))
-    ).sum(axis=0)
+    lowest = np.repeat(np.eye(1, bins), len(censored), axis=0)  # where all of them whose curve has reached 0 are
+    share += np.divide(np.clip(censored - edges[:-1], 0, 1 / bins), censored, where=censored > 0, out=lowest).sum(
+        axis=0
+    )
     return DCalibration(edges, share / len(residual), len(residual), int(happened.sum()))
 
 

@@ -62,7 +62,7 @@ def dynamic_aucs(risk: Floats, horizons: Floats, censoring: Censoring) -> Floats
         pairs = cases.sum() * total[-1]
         if pairs > 0 and free.any():
             below = (total.take(start) + total.take(end)) / 2 if tied else total.take(start)
-            result[place] = cases @ below / pairs
+            result[place] = min(cases @ below / pairs, 1.0)
     return result
 
 
@@ -90,7 +90,7 @@ def integrated_auc(
     if not drops.sum() > 0:
         return Undefined("integrated_auc", "AUC(t) is undefined at all horizons", len(times), int((events == 1).sum()))
     weights = drops / drops.sum()
-    value = float(weights @ [one.value for one in used])
+    value = min(float(weights @ [one.value for one in used]), 1.0)
     influence, last = weights @ np.stack([one.each for one in used]), used[-1]
     said = f"{len(used)} of {len(asked)} horizons, weighed by drops of Kaplan-Meier; {last.convention}"
     return replace(last, metric="integrated_auc", value=value, each=influence, convention=said)
@@ -134,7 +134,7 @@ def _judge(ranks: Ranks, at: AtHorizon) -> Influence:
     cases, others = np.where(at.case, at.weight, 0.0), np.where(at.case, 0.0, at.weight)
     below, above = ranks.below(others), cases.sum() - ranks.below(cases)
     pairs = cases.sum() * others.sum()
-    area = float(cases @ below / pairs)
+    area = min(float(cases @ below / pairs), 1.0)  # sums in another order may round differently
     gradient = np.where(at.case, below - area * others.sum(), above - area * cases.sum()) / pairs
     weights = f"{WEIGHTS[at.censoring.own]}; weights 1/G(T-) and 1/G(t)"
     said = f"cases by t against all others; {weights}; equal scores count half"

@@ -146,6 +146,19 @@ def test_intervals_hold_their_values_and_comparison_with_oneself_finds_nothing(j
     assert (itself.value, itself.low, itself.high, itself.p) == (0, 0, 0, 1)
 
 
+def test_an_auc_of_perfect_order_is_1_and_no_more():
+    """Weights that differ are summed in another order by rank than by patient."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        time, event = rng.exponential(size=40).round(2) + 0.01, rng.integers(0, 3, 40)
+        by = np.quantile(time, [0.3, 0.5, 0.7])
+        for judged in (dynamic_auc(-time, time, event != 0, by[1]), integrated_auc(-time, time, event != 0, by)):
+            shown = estimate(judged)
+            assert shown.value == pytest.approx(1)
+            assert shown.value <= shown.high <= 1
+        assert (dynamic_aucs(-time, by, Censoring.of(time, (event != 0).astype(int))) <= 1).all()
+
+
 @every_judge
 @laws
 @given(patients(causes=2))
@@ -258,6 +271,11 @@ def test_a_and_d_calibration_count_everyone_once_whatever_the_clock(some):
     assert 0 <= found.p <= 1
     assert a_calibration(curves(risk, grid), grid**2, time**2, event).chi2 == pytest.approx(found.chi2)
     assert d_calibration(curves(risk, grid), grid, time, event).share.sum() == pytest.approx(1)
+
+
+def test_a_patient_censored_where_its_curve_has_reached_0_is_in_the_lowest_part():
+    curve = [[0.5, 0.0], [0.5, 0.0]]
+    assert d_calibration(curve, [1.0, 2.0], [3.0, 3.0], [0, 1]).share.tolist() == [1] + [0] * 9
 
 
 def test_a_calibration_rejects_one_in_twenty_right_models_and_most_wrong_ones():
