@@ -39,18 +39,20 @@ def estimate_calibration_intercept(
     This is not the intercept fitted together with the slope, `recalibration`. The slope need not be 1, so the interval
     holds the values that a score test with the observed variance of residuals does not reject (Boos 1992); where that
     has no ends, as with fewer than 4 patients of a class, it is Wald's. `patient` says whose each row is, where
-    patients are in several. `Undefined` with one class; raises `DataError` for what is no probability or label.
+    patients are in several: they and those of them with a positive row are counted. `Undefined` with one class; raises
+    `DataError` for what is no probability or label, and for another number of rows in `patient`.
 
     >>> found = evaluation.estimate_calibration_intercept(probability, positive)
     >>> print(f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})")
     0.19 (-0.04 to 0.41)
     """
     probability, positive = checking.forecast(probability, positive)
-    if reason := checking.lacking(positive):
-        return _undefined("calibration_intercept", reason, positive)
+    said = checking.counts(positive, patient)
+    if reason := checking.lacking(positive, patient):
+        return Undefined("calibration_intercept", reason, *said)
     line, moved = _logit(probability)
     fit = fit_logistic(np.ones((len(line), 1)), positive, offset=line, cluster=patient)
-    found = _wald("calibration_intercept", fit, 0, positive, f"slope fixed at 1{moved}")
+    found = _wald("calibration_intercept", fit, 0, said, f"slope fixed at 1{moved}")
 
     def surprise(chance: npt.ArrayLike) -> float:
         """Above 0 where the test rejects the predictions `chance`."""
@@ -83,13 +85,14 @@ def estimate_calibration_slope(
     1.19 (0.91 to 1.46)
     """
     probability, positive = checking.forecast(probability, positive)
-    if reason := _unfit(probability, positive):
-        return _undefined("calibration_slope", reason, positive)
+    said = checking.counts(positive, patient)
+    if reason := _unfit(probability, positive, patient):
+        return Undefined("calibration_slope", reason, *said)
     line, moved = _logit(probability)
     fit = fit_logistic(_with_constant(line), positive, start=np.eye(2)[1], cluster=patient)
     if not fit.converged:
-        return _undefined("calibration_slope", SEPARATED, positive)
-    return _wald("calibration_slope", fit, 1, positive, f"fitted together with an intercept{moved}")
+        return Undefined("calibration_slope", SEPARATED, *said)
+    return _wald("calibration_slope", fit, 1, said, f"fitted together with an intercept{moved}")
 
 
 def recalibration(probability: npt.ArrayLike, positive: npt.ArrayLike) -> tuple[float, float] | Undefined:
@@ -102,11 +105,12 @@ def recalibration(probability: npt.ArrayLike, positive: npt.ArrayLike) -> tuple[
     0.31 1.19
     """
     probability, positive = checking.forecast(probability, positive)
+    said = checking.counts(positive, None)
     if reason := _unfit(probability, positive):
-        return _undefined("calibration_slope", reason, positive)
+        return Undefined("calibration_slope", reason, *said)
     fit = fit_logistic(_with_constant(_logit(probability)[0]), positive)
     if not fit.converged:
-        return _undefined("calibration_slope", SEPARATED, positive)
+        return Undefined("calibration_slope", SEPARATED, *said)
     return float(fit.beta[0]), float(fit.beta[1])
 
 
@@ -123,15 +127,15 @@ def estimate_observed_expected(
     1.10 (0.99 to 1.24)
     """
     probability, positive = checking.forecast(probability, positive)
+    said = checking.counts(positive, patient)
     observed, expected = float(positive.sum()), float(probability.sum())
     if not observed or not expected:
-        reason = "no positive patient is expected" if observed else checking.lacking(positive)
-        return _undefined("observed_expected", str(reason), positive)
+        reason = "no positive patient is expected" if observed else checking.lacking(positive, patient)
+        return Undefined("observed_expected", str(reason), *said)
     value = observed / expected
     gap = _by_patient(positive - value * probability, patient)
     factor = float(np.exp(Z95 * np.sqrt(gap @ gap) / observed))
-    n, method = _patients(positive, patient), "95 % interval on the log scale"
-    return Estimate("observed_expected", value, value / factor, value * factor, n, int(observed), method)
+    return Estimate("observed_expected", value, value / factor, value * factor, *said, "95 % interval on the log scale")
 
 
 @dataclass(frozen=True)
@@ -170,15 +174,16 @@ def calibration_curve(
     array([0.19, 0.61, 0.81])
     """
     probability, positive = checking.forecast(probability, positive)
-    if reason := _unfit(probability, positive):
-        return _undefined("calibration_curve", reason, positive)
+    said = checking.counts(positive, patient)
+    if reason := _unfit(probability, positive, patient):
+        return Undefined("calibration_curve", reason, *said)
     line, _ = _logit(probability)
     rarer = min(positive.sum(), (~positive).sum())
     knots = spline_knots(line) if rarer >= 20 else np.empty(0)
     design = _with_constant(restricted_cubic(line, knots))
     fit = fit_logistic(design, positive, start=np.eye(design.shape[1])[1], cluster=patient)
     if not fit.converged:
-        return _undefined("calibration_curve", SEPARATED, positive)
+        return Undefined("calibration_curve", SEPARATED, *said)
     return CalibrationCurve(fit, knots)
 
 
@@ -222,7 +227,7 @@ def estimate_calibration_errors(
     if isinstance(curve, Undefined):
         return tuple(Undefined(name, curve.reason, curve.n, curve.events) for name in NAMES)
     found = judged_distances(probability, curve.design, expit, curve.fit.beta, curve.fit.covariance, seed)
-    n, events = _patients(positive, patient), int(positive.sum())
+    n, events = checking.counts(positive, patient)
     form = f"restricted cubic splines, {len(curve.knots)} knots" if len(curve.knots) else "a line on the logit scale"
     convention = f"curve: {form}"
     return tuple(
@@ -238,8 +243,8 @@ def _logit(probability: Floats) -> tuple[Floats, str]:
     return np.asarray(logit(np.clip(probability, EDGE, 1 - EDGE))), note
 
 
-def _unfit(probability: Floats, positive: Bools) -> str | None:
-    if reason := checking.lacking(positive):
+def _unfit(probability: Floats, positive: Bools, patient: Array | None = None) -> str | None:
+    if reason := checking.lacking(positive, patient):
         return reason
     return "all probabilities are equal" if np.ptp(np.clip(probability, EDGE, 1 - EDGE)) == 0 else None
 
@@ -248,22 +253,13 @@ def _with_constant(columns: Floats) -> Floats:
     return np.column_stack([np.ones(len(columns)), columns])
 
 
-def _wald(metric: str, fit: LogisticFit, which: int, positive: Bools, convention: str) -> Estimate:
+def _wald(metric: str, fit: LogisticFit, which: int, said: tuple[int, int], convention: str) -> Estimate:
     value, se = float(fit.beta[which]), float(np.sqrt(fit.covariance[which, which]))
     method = WALD if fit.clusters is None else f"{WALD}, sandwich variance by patient"
-    n, events = fit.clusters or len(positive), int(positive.sum())
-    return Estimate(metric, value, value - Z95 * se, value + Z95 * se, n, events, method, convention=convention)
-
-
-def _patients(positive: Bools, patient: Array | None) -> int:
-    return len(positive) if patient is None else len(np.unique(patient))
+    return Estimate(metric, value, value - Z95 * se, value + Z95 * se, *said, method, convention=convention)
 
 
 def _by_patient(terms: Floats, patient: Array | None) -> Floats:
     if patient is None:
         return terms
     return np.asarray(np.bincount(np.unique(patient, return_inverse=True)[1], weights=terms), dtype=np.float64)
-
-
-def _undefined(metric: str, reason: str, positive: Bools) -> Undefined:
-    return Undefined(metric, reason, len(positive), int(positive.sum()))

@@ -67,6 +67,21 @@ def forecast(probability: npt.ArrayLike, positive: npt.ArrayLike) -> tuple[Float
     return found, binary(positive, len(found))
 
 
+def counts(positive: Bools, patient: npt.ArrayLike | None) -> tuple[int, int]:
+    """Patients, and those of them who are positive in any row; `patient` says whose each is, else each is its own.
+
+    Raises `DataError` for another number of these than of rows.
+    """
+    if patient is None:
+        return len(positive), int(positive.sum())
+    whose = np.asarray(patient)
+    if whose.shape != positive.shape:
+        raise DataError(
+            f"'patient' has shape {whose.shape} for {counted(len(positive), 'row')}. Say whose each row is."
+        )
+    return len(np.unique(whose)), len(np.unique(whose[positive]))
+
+
 def share(value: float, what: str) -> float:
     """A setting strictly between 0 and 1. Raises `DataError` for another."""
     if not 0 < value < 1:
@@ -74,9 +89,9 @@ def share(value: float, what: str) -> float:
     return float(value)
 
 
-def lacking(positive: Bools) -> str | None:
+def lacking(positive: Bools, patient: npt.ArrayLike | None = None) -> str | None:
     """Why these patients cannot show how two classes are told apart; None where they can."""
-    among = f"among {counted(len(positive), 'patient')}"
+    among = f"among {counted(counts(positive, patient)[0], 'patient')}"
     if not len(positive):
         return "no patients"
     if not positive.any():

@@ -29,20 +29,19 @@ def estimate_ece(
 
     A bin's distance is that of a risk which varies by chance, so it is above 0 where predictions are perfect. What
     chance adds to it, if it varies as a normal number would, is taken off (Kumar et al. 2019). The interval draws bins'
-    risks so and turns distances round; never below 0 or above 1. `patient` says whose each row is, where patients are in several:
-    chance then counts patients, not rows. `Undefined` without patients; raises `DataError` for what is no
-    probability or label.
+    risks so and turns distances round; within 0 and 1. `patient` says whose each row is, where patients are in several:
+    chance then counts patients, not rows. `Undefined` without patients; raises `DataError` for what is no probability
+    or label, and for another number of rows in `patient`.
 
     >>> round(evaluation.estimate_ece(probability, positive, bins=10).value, 3)
     0.037
     """
     probability, positive = checking.forecast(probability, positive)
-    n, events = len(positive), int(positive.sum())
+    n, events = checking.counts(positive, patient)
     if not n:
         return Undefined("ece", "no patients", 0, 0)
     gap, deviation, weight = _bins(probability, positive, bins)
-    if patient is not None:
-        deviation = deviation * np.sqrt(n / len(np.unique(patient)))
+    deviation = deviation * np.sqrt(len(positive) / n)
     plain = float(weight @ np.abs(gap))
     value = max(plain - (float(weight @ _folded(gap, deviation)) - plain), 0.0)
     drawn = gap + deviation * np.random.default_rng(seed).standard_normal((REPLICATES, len(gap)))

@@ -143,6 +143,23 @@ def test_bad_input_is_an_error_that_says_what(judge, bad):
     assert len(str(raised.value)) > 20
 
 
+CLUSTERED = ["intercept", "slope", "observed_expected", "errors", "ece"]
+
+
+@pytest.mark.parametrize("judge", CLUSTERED)
+def test_patients_of_several_rows_are_counted_once_and_so_are_their_events(judge):
+    rng, patient = np.random.default_rng(0), np.repeat(np.arange(20), 5)
+    positive = np.repeat(np.arange(20) < 10, 5)
+    found = JUDGES[judge](rng.uniform(0.1, 0.9, 100), positive, patient)
+    for outcome in found if isinstance(found, tuple) else [found]:
+        assert (outcome.n, outcome.events) == (20, 10)
+    lacking = JUDGES[judge](rng.uniform(0.1, 0.9, 100), np.zeros(100), patient)
+    for outcome in lacking if isinstance(lacking, tuple) else [lacking]:
+        assert (outcome.n, outcome.events) == (20, 0)
+    with pytest.raises(DataError, match="Say whose each row is"):
+        JUDGES[judge](rng.uniform(0.1, 0.9, 100), positive, patient[:50])
+
+
 @pytest.mark.parametrize("threshold", [np.nan, np.inf])
 def test_a_threshold_to_judge_is_finite(threshold):
     with pytest.raises(DataError, match="Give the score from which"):
