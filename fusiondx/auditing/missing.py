@@ -29,12 +29,15 @@ def tells_the_outcome(case: Case) -> str | None:
 
 
 def gaps_of(case: Case) -> dict[str, Floats]:
-    """Who lacks what, 1 or 0: each modality, and each number of the tables they have; NaN where they have none."""
+    """Who lacks what, 1 or 0: each modality, and each column of the tables they have; NaN where they have none."""
     gaps = {f"{name} (all of it)": (~m.present).astype(np.float64) for name, m in case.cohort.modalities.items()}
     for name, (names, values) in case.numeric.items():
         here = case.cohort.modalities[name].present
         absent = np.where(here[:, None], np.isnan(values), np.nan)
         gaps |= {f"{name}.{column}": absent[:, j] for j, column in enumerate(names)}
+    for (name, column), values in case.categorical.items():
+        here = case.cohort.modalities[name].present
+        gaps[f"{name}.{column}"] = np.where(here, [value is None for value in values], np.nan)
     return gaps
 
 

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import fusiondx as fdx
@@ -36,6 +37,26 @@ def test_every_check_has_a_page_with_an_example_that_fails(check, tmp_path, monk
 
 def test_codes_are_in_order_and_their_own():
     assert [check.code for check in CHECKS] == [f"FDX{k:03d}" for k in range(1, len(CHECKS) + 1)]
+
+
+@pytest.mark.parametrize("kind", ["numeric", "categorical"])
+def test_a_gap_in_any_column_that_tells_the_outcome_is_found(kind):
+    rng, bad = np.random.default_rng(0), np.arange(80) % 2 == 0
+    told = rng.normal(size=80) if kind == "numeric" else rng.choice(["f", "m"], 80)
+    frame = pd.DataFrame(
+        {
+            "patient_id": [f"P{i:02}" for i in range(80)],
+            "age": rng.normal(size=80),
+            "grade": np.where(bad, "high", "low"),
+        }
+    ).assign(told=np.where(bad, None, told))
+    table = {"numeric": ("age",), "categorical": ()}
+    table[kind] += ("told",)
+    cohort = fdx.Cohort.from_frame(
+        frame, modalities={"clinical": fdx.Table(**table)}, targets={"grade": fdx.Classes("grade")}
+    )
+    found = {finding.code: finding.message for finding in fdx.audit(cohort, cohort.folds(3)).findings}
+    assert "clinical.told and grade: low" in found["FDX015"]
 
 
 def test_a_waiver_needs_a_code_and_a_reason_and_is_shown():
