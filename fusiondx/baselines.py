@@ -29,7 +29,10 @@ class ClinicalBaseline(BaseEstimator):
         self.modality = modality
 
     def fit(self, cohort: Cohort, y: Any = None) -> Self:
-        """Fit one regression per target, on the patients who have the table and a known value."""
+        """Fit one regression per target, on the patients who have the table and a known value.
+
+        Raises `DataError` where there are none, `ConfigError` for a table the cohort does not have.
+        """
         self.model_ = ClassicalModel((self.modality,)).fit(cohort)
         return self
 

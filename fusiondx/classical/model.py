@@ -17,7 +17,7 @@ from fusiondx.core.components import Head
 from fusiondx.core.predictions import Prediction
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.cohort import Cohort
-from fusiondx.errors import FusionDxWarning
+from fusiondx.errors import DataError, FusionDxWarning, listed
 from fusiondx.plain import said_by, settled_head
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -52,7 +52,10 @@ class ClassicalModel(BaseEstimator):
         self.shares = shares
 
     def fit(self, cohort: Cohort, y: Any = None) -> Self:
-        """Fit one model per target, on the patients whose answer is known."""
+        """Fit one model per target, on the patients whose answer is known.
+
+        Raises `DataError` where nobody has a view, or has it and a known answer; `ConfigError` for an unknown view.
+        """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FusionDxWarning)  # of idle columns, which networks have named already
             self.views_ = tuple(View.fit(name, cohort, COMPONENTS[self.learner]) for name in self.views)
@@ -86,9 +89,11 @@ class ClassicalModel(BaseEstimator):
         return sum(answer.size for answer in self.answers_.values())
 
     def _answer(self, name: str, columns: Floats, truth: TargetValues) -> Linear | Trees:
-        if self.learner == "trees":
-            return fit_trees(columns, truth)
-        return fit_linear(columns, truth, (self.shares or {}).get(name))
+        shares = (self.shares or {}).get(name)
+        if shares is None and not truth.known.any():
+            who = f"No training patient has '{listed(self.views)}' and an answer of '{name}'"
+            raise DataError(f"{who}. Give some who have both, or leave the target out.")
+        return fit_trees(columns, truth) if self.learner == "trees" else fit_linear(columns, truth, shares)
 
     def _columns(self, blocks: list[tuple[Floats, npt.NDArray[np.bool_]]]) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Views side by side, each with the same total variance, and the patients they speak of."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeRegressor
 
+import fusiondx as fdx
+from fusiondx.baselines import ClinicalBaseline
 from fusiondx.classical.linear import PENALTIES, fit_linear
+from fusiondx.classical.model import ClassicalModel
 from fusiondx.classical.trees import LEAP, exposure, fit_trees, planted
 from fusiondx.classical.view import principal
 from fusiondx.core.targets import Classes, CompetingRisks, Labels, Number, Survival, TargetValues
+from fusiondx.errors import DataError
 from fusiondx.evaluation.discrimination import auroc
 from fusiondx.survival.regression import fit_cox
 
@@ -127,3 +132,26 @@ def test_components_keep_their_spread_and_stop_at_the_rank() -> None:
     assert spread.mean() == pytest.approx(1.0)
     assert (np.diff(spread) < 0).all()
     assert principal(low[:, :20], 20).shape == (20, 0)
+
+
+def clinical(**columns: Any) -> fdx.Cohort:
+    """30 patients, the last 15 with a table, and the answer asked for."""
+    age = np.where(np.arange(30) < 15, np.nan, COLUMNS[:30, 0])
+    frame = pd.DataFrame(
+        {"patient_id": [f"P{i:02}" for i in range(30)], "age": age, "marker": COLUMNS[:30, 1]} | columns
+    )
+    tables = {"clinical": fdx.Table(numeric=("age",)), "omics": fdx.Table(numeric=("marker",))}
+    asked = fdx.Survival("months", "event") if "months" in columns else fdx.Classes("grade", classes=("low", "high"))
+    return fdx.Cohort.from_frame(frame, modalities=tables, targets={"answer": asked})
+
+
+@pytest.mark.parametrize("learner", ["ridge", "trees"])
+def test_a_baseline_of_nobody_is_refused(learner: Any) -> None:
+    grade = np.where(np.arange(30) < 15, np.array(["low", "high"])[np.arange(30) % 2], None)
+    with pytest.raises(DataError, match="No training patient has 'clinical' and an answer of 'answer'"):
+        ClassicalModel(("clinical",), learner).fit(clinical(grade=grade))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_baseline_of_one_event_is_fitted_without_a_word() -> None:
+    ClinicalBaseline("omics").fit(clinical(months=TIME[:30], event=[1] + [0] * 29))
