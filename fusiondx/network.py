@@ -33,7 +33,8 @@ class Network(nn.Module):
         self.reads = reads or {name: (name,) for name in encoders}  # the modalities of each encoder
         self.encoders = nn.ModuleDict(dict(encoders))
         self.fusion = fusion
-        self.heads = nn.ModuleDict(dict(heads))
+        self.targets = tuple(heads)
+        self.heads = nn.ModuleDict({module_name(target): head for target, head in heads.items()})
         self.modality_dropout = modality_dropout
         self.autocast = autocast
         self.clocks = nn.ModuleDict(dict(clocks or {}))
@@ -106,7 +107,13 @@ class Network(nn.Module):
 
     def named_heads(self) -> list[tuple[str, Head]]:
         """The heads by target name."""
-        return [(name, head) for name, head in self.heads.items() if isinstance(head, Head)]
+        heads = ((target, self.heads[module_name(target)]) for target in self.targets)
+        return [(target, head) for target, head in heads if isinstance(head, Head)]
+
+
+def module_name(target: str) -> str:
+    """What a target's head is called among modules, which may not be named as a method of theirs, nor with a dot."""
+    return "target:" + target.replace("%", "%25").replace(".", "%2E")
 
 
 def drop_modalities(inputs: Mapping[str, Items], rate: float) -> Mapping[str, Items]:

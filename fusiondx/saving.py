@@ -29,7 +29,7 @@ from fusiondx.fusion import AnyFusion
 from fusiondx.heads import AnyHead
 from fusiondx.training import Training
 
-FORMAT = 3
+FORMAT = 4
 """Version of the folder's layout."""
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 
@@ -127,7 +127,10 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
             f"{folder} does not hold a whole saved model ({type(error).__name__}). Save it again, or check the path."
         ) from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise RunError(f"{folder} was not saved in format {FORMAT}, the one that fusiondx {version('fusiondx')} reads.")
+        raise RunError(
+            f"{folder} was not saved in format {FORMAT}, the one that fusiondx {version('fusiondx')} reads. "
+            "Train and save the model again."
+        )
     said = {name: value for name, value in description.items() if name not in ("format", "fusiondx")}
     return parse(Description, said, str(folder / DESCRIPTION)), weights
 

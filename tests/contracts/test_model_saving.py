@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -107,6 +108,16 @@ def test_every_encoder_of_images_comes_back_the_same(everyone: fdx.Cohort, tmp_p
     assert same(model, fdx.FusionModel.load(model.save(tmp_path / "model")), photos)
 
 
+@pytest.mark.parametrize("name", ["type", "keys", "o.s", "50%", "training", "OS / PFS", ""])
+def test_targets_of_any_name_are_learnt_and_come_back(everyone: fdx.Cohort, tmp_path: Path, name: str) -> None:
+    targets = {name: everyone.targets["label"], f"{name}%2E": everyone.targets["dose"]}
+    patients = replace(everyone.select(modalities=["clinical"]), targets=targets)
+    model = fitted(patients, encoders=None)
+    loaded = fdx.FusionModel.load(model.save(tmp_path / "model"))
+    assert list(loaded.predict(patients)) == list(targets)
+    assert np.array_equal(loaded.predict_proba(patients), model.predict_proba(patients))
+
+
 def test_embedded_categories_and_all_members_come_back(everyone: fdx.Cohort, tmp_path: Path) -> None:
     encoders = {"clinical": fdx.MLP(categories="embedding"), "photo": fdx.ConvNet(channels=(8,))}
     model = fitted(everyone, encoders=encoders, training=QUICK.replace(members=2))
@@ -148,7 +159,7 @@ def test_the_folder_holds_json_and_weights_and_no_cell_of_a_patient(model: fdx.F
     folder = model.save(tmp_path / "deep/in/model")
     assert sorted(file.name for file in folder.iterdir()) == ["model.json", "weights.safetensors"]
     written = json.loads((folder / "model.json").read_text())
-    assert written["format"] == 3
+    assert written["format"] == 4
     assert '"031"' not in (folder / "model.json").read_text()
     assert [p.name for p in folder.parent.iterdir()] == ["model"]
 
@@ -264,7 +275,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     refused(tmp_path)
 
 
-@pytest.mark.parametrize("format", [0, 2, "3", None])
+@pytest.mark.parametrize("format", [0, 3, "4", None])
 def test_other_formats_are_refused(folder: Path, format: object) -> None:
     edited(folder, lambda written: written.update(format=format))
     refused(folder, "format")

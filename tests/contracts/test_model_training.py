@@ -253,7 +253,7 @@ def test_a_patient_without_one_answer_still_trains_the_others() -> None:
     dropped = blanked.assign(dose=blanked["dose"].where(~blanked.index.isin(rows), np.nan))
     plain = QUICK.replace(validation=0)  # so that both train on the same patients in the same order
     with_dose, without = (fitted(cohort(table, "label", "dose"), plain) for table in (blanked, dropped))
-    for part in ("heads.dose.score", "encoders", "fusion"):
+    for part in ("heads.target:dose.score", "encoders", "fusion"):
         assert not np.allclose(weights(with_dose, part), weights(without, part), atol=1e-5)
 
 
