@@ -94,6 +94,10 @@ class FusionModel(Answering):
     `history_` (one row per member and epoch), `cohort_` (the training patients), `landmark_` (the time after which
     nothing may have been observed, None where it does not matter).
 
+    To scikit-learn it is neither classifier nor regressor, since it may be both. So ``cv=5`` takes patients in the
+    order of their table; ``cv=cohort.folds(5)`` takes folds alike in outcome, of whole sites where there are enough.
+    Leave `scoring` out: `score` knows of gaps and of the order of classes, scikit-learn's scorers do not.
+
     Examples
     --------
     >>> model = fdx.FusionModel({"image": "smallcnn"}, "gated", dim=16, training=fdx.Training(epochs=1)).fit(train)
@@ -430,12 +434,6 @@ class FusionModel(Answering):
         """Parameters by name; with `deep` also those inside: ``fusion__dropout``, ``encoders__omics__hidden``."""
         params = dict(super().get_params(deep=False))
         return params | inner_params(params) if deep else params
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        if all(choices.head(h, "heads").answers == "classes" for h in (self.heads or {}).values()):
-            tags.estimator_type = "classifier"  # so that scikit-learn stratifies its folds by label
-        return tags
 
 
 def drawn_by(networks: Sequence[Network], name: str, batches: Batches, ids: npt.NDArray[Any]) -> Segmentation:

@@ -268,10 +268,34 @@ def test_y_replaces_the_first_target(everyone: fdx.Cohort, fitted: fdx.FusionMod
 
 def test_cross_val_score_also_of_a_table_sorted_by_label(everyone: fdx.Cohort) -> None:
     sorted_ = cohort(frame().sort_values("label"))
-    for patients in (everyone, sorted_):
-        scores = cross_val_score(model(training=EAGER), patients, patients.y(), cv=3, error_score="raise")
+    for patients, cv in ((everyone, 3), (sorted_, sorted_.folds(3))):
+        scores = cross_val_score(model(training=EAGER), patients, patients.y(), cv=cv, error_score="raise")
         assert scores.shape == (3,)
         assert scores.min() > 0.75
+
+
+GAPS = [None, None, *[0, 1, 2] * 19, 1]
+QUESTIONS = {
+    "survival": fdx.Survival("months", "event"),
+    "cause": fdx.CompetingRisks("months", "cause", ("tumour", "other")),
+    "whole": fdx.Number("whole"),
+    "gaps": fdx.Number("gaps"),
+    "labels": fdx.Labels(("some", "most")),
+    "grade": fdx.Classes("gaps", ("0", "1", "2"), ordered=True),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_cross_val_score_of_every_kind_of_target(name: str) -> None:
+    table = frame().assign(
+        event=lambda d: d["event"].astype(int), cause=np.arange(60) % 3, whole=np.arange(60.0), gaps=GAPS
+    )
+    yes = {"some": [None, *[0, 1] * 29, 0], "most": [0, 1, 1] * 20}
+    asked = {name: QUESTIONS[name], "label": fdx.Classes("label")}
+    patients = fdx.Cohort.from_frame(table.assign(**yes), modalities=MODALITIES, targets=asked)
+    for heads in (None, {"label": "diagnosis"}):
+        scores = cross_val_score(model(heads=heads), patients, patients.y(), cv=3, error_score="raise")
+        assert np.isfinite(scores).all()
 
 
 def test_cross_val_score_on_the_cohort_s_own_folds(everyone: fdx.Cohort) -> None:
