@@ -422,12 +422,17 @@ class FusionModel(Answering):
     # -- scikit-learn -------------------------------------------------------------------------------------------
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, also nested: ``fusion="gated"``, ``fusion__dropout=0.3``, ``encoders__omics="snn"``."""
+        """Set parameters, also nested: ``fusion="gated"``, ``fusion__dropout=0.3``, ``encoders__omics="snn"``.
+
+        Raises `ValueError` for one that is not there.
+        """
+        left_out: dict[str, Any] = {"encoders": {}, "heads": {}, "training": Training()}
         for name, value in sorted(params.items(), key=lambda item: item[0].count("__")):  # a spec, then what is in it
             own, _, inner = name.partition("__")
             if own not in self.get_params(deep=False):
                 raise ValueError(f"FusionModel has no parameter '{own}'.{did_you_mean(own, self._get_param_names())}")
-            setattr(self, own, changed(getattr(self, own), inner.split("__"), value, own) if inner else value)
+            held = getattr(self, own) or left_out.get(own)
+            setattr(self, own, changed(held, inner.split("__"), value, own) if inner else value)
         return self
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

@@ -118,6 +118,12 @@ def test_outer_parameters_are_set_before_inner_ones() -> None:
     assert made.fusion == fdx.Concat(dropout=0.3)
 
 
+def test_inner_parameters_are_set_where_the_outer_ones_were_left_out() -> None:
+    made = fdx.FusionModel().set_params(encoders__omics="snn", heads__label="diagnosis", training__epochs=5)
+    assert (made.encoders, made.heads) == ({"omics": "snn"}, {"label": "diagnosis"})
+    assert made.training == fdx.Training(epochs=5)
+
+
 @pytest.mark.parametrize("wrong", ["fusoin", "fusion__droput", "encoders__imaging__hidden", "dim__size"])
 def test_unknown_parameters_are_refused_by_name(wrong: str) -> None:
     with pytest.raises(ValueError, match="has no parameter"):
