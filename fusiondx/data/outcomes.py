@@ -161,7 +161,8 @@ def _check_events(values: TargetValues, where: str) -> None:
 
 def from_numbers(target: Number, value: Array, ids: Array, name: str) -> TargetValues:
     """A quantity, NaN where unknown."""
-    _refuse(np.isinf(value), ids, f"{name}, column '{target.column}'", "an infinite value", "Blank their cells")
+    where, what = f"{name}, column '{target.column}'", "something else than a finite number"
+    _refuse(np.isinf(value), ids, where, what, "Give numbers, and NaN where unknown")
     known = ~np.isnan(value)
     if not known.any():
         raise DataError(f"{name}: column '{target.column}' is empty. A target needs known values.")
@@ -232,25 +233,51 @@ def flat(values: TargetValues) -> Array:
 
 def replaced(values: TargetValues, y: Array, ids: Array) -> TargetValues:
     """Other values for the same target: classes, numbers, 1 and 0 with a column per label, or (event, time) as
-    structured array or two columns."""
+    structured array or two columns.
+
+    Raises `DataError` where `y` has another shape, or values that the target cannot take.
+    """
+    y = np.atleast_1d(y)
     if len(y) != len(ids):
         raise DataError(f"y has {counted(len(y), 'value')} for {counted(len(ids), 'patient')}. Give one each.")
     if isinstance(values.spec, Classes):
+        _need_shape(y, (), "one class per patient")
+        if y.dtype == bool and "True" not in values.classes:
+            y = y.astype(np.int64)  # what a comparison with class "1" gives
         given = labels(pd.Series(y.tolist(), dtype=object))
         declared = values.spec.replace(classes=values.classes)
         return replace(from_labels(declared, given, ids, "y"), spec=values.spec)
     if isinstance(values.spec, Labels):
-        answers = y.astype(np.float64)
-        if answers.shape != (len(ids), len(values.classes)):
-            raise DataError(f"y has shape {answers.shape}. Give a column for each of {listed(values.classes)}.")
-        return from_answers(values.spec, answers, ids, "y")
+        _need_shape(y, (len(values.classes),), f"a column for each of {listed(values.classes)}")
+        return from_answers(values.spec, yes_or_no(pd.DataFrame(y)), ids, "y")
     if isinstance(values.spec, Survival | CompetingRisks):
-        event, time = (y["event"], y["time"]) if y.dtype.names else (y[:, 0], y[:, 1])
-        event = np.where(np.isnan(time), np.nan, event.astype(np.float64))
-        new = from_times(values.spec, time.astype(np.float64), event, ids, "y")
+        event, time, name = _event_and_time(y)
+        new = from_times(values.spec, time, np.where(np.isnan(time), np.nan, event), ids, name)
         return replace(new, fields={**values.fields, **new.fields}, classes=values.classes)
     assert isinstance(values.spec, Number)  # masks are not asked for
-    return from_numbers(values.spec, y.astype(np.float64), ids, "y")
+    _need_shape(y, (), "one number per patient")
+    return from_numbers(values.spec, _numbers(y), ids, "y")
+
+
+def _event_and_time(y: Array) -> tuple[Array, Array, str]:
+    """Events and times, and what messages call the two together."""
+    if y.dtype.names is None:
+        _need_shape(y, (2,), "two columns, the event and the time, or the fields 'event' and 'time'")
+        return _numbers(y[:, 0]), _numbers(y[:, 1]), "y (the event first, then the time)"
+    if not {"event", "time"} <= set(y.dtype.names):
+        raise DataError(f"y has the fields {listed(y.dtype.names)}. Call them 'event' and 'time'.")
+    _need_shape(y, (), "one event and time per patient")
+    return _numbers(y["event"]), _numbers(y["time"]), "y"
+
+
+def _numbers(y: Array) -> Array:
+    """Numbers, NaN where unknown, infinite for what is no finite number."""
+    return number(pd.Series(y.tolist()))
+
+
+def _need_shape(y: Array, beside: tuple[int, ...], what: str) -> None:
+    if y.shape[1:] != beside:
+        raise DataError(f"y has shape {y.shape}. Give {what}.")
 
 
 def at_or_before(values: TargetValues, time: float) -> npt.NDArray[np.bool_]:

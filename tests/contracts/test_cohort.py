@@ -176,6 +176,42 @@ def test_with_target_refuses_what_does_not_fit(cohort):
         cohort.with_target("label", ["2"] * N)
 
 
+TIMES = np.arange(1.0, N + 1)
+ODD = {
+    "a number in a column": ("grade", TIMES[:, None], r"y has shape \(24, 1\)\. Give one number per patient"),
+    "text for numbers": ("grade", ["a", *TIMES[1:]], "1 patient with something else than a finite number: "),
+    "classes in a column": ("label", [["1"]] * N, r"y has shape \(24, 1\)\. Give one class per patient"),
+    "a single word": ("label", "1", "y has 1 value for 24 patients"),
+    "times only": ("survival", TIMES, r"y has shape \(24,\)\. Give two columns, the event and the time"),
+    "text for times": ("survival", [[1, "soon"]] * N, "24 patients with a time that is negative or no finite number"),
+    "other fields": ("survival", np.zeros(N, [("status", bool), ("os", float)]), "y has the fields status, os. Call"),
+    "a field in a column": (
+        "survival",
+        np.zeros((N, 1), [("event", bool), ("time", float)]),
+        "Give one event and time",
+    ),
+    "time before event": (
+        "survival",
+        pd.DataFrame({"time": TIMES, "event": TIMES % 2 == 0}),
+        r"y \(the event first, then the time\), .* an event other than 0 and 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "y", "match"), ODD.values(), ids=ODD)
+def test_odd_y_is_refused_with_what_to_give(cohort, name, y, match):
+    with pytest.raises(DataError, match=match):
+        cohort.with_target(name, y)
+
+
+def test_with_target_takes_numbers_in_any_guise(cohort):
+    for y in (TIMES.astype(int), TIMES.astype(str), TIMES.astype(object), pd.Series(TIMES, dtype="Float64")):
+        np.testing.assert_array_equal(cohort.with_target("grade", y).y("grade"), TIMES)
+    table = pd.DataFrame({"event": TIMES > 3, "time": TIMES})
+    np.testing.assert_array_equal(cohort.with_target("survival", table).y("survival")["event"], TIMES > 3)
+    assert list(cohort.with_target("label", TIMES > 3).y("label")) == ["0"] * 3 + ["1"] * (N - 3)
+
+
 def test_pattern_and_description(cohort):
     assert set(cohort.pattern) == {"clinical", "clinical+omics"}
     described = cohort.describe()
