@@ -13,7 +13,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from fusiondx import choices, saving
+from fusiondx import choices, early_stopping, saving
 from fusiondx.admission import (
     check_cohort,
     check_learnable,
@@ -154,6 +154,7 @@ class FusionModel(Answering):
         found = extractors(cohort, {name: spec for name, spec in encoders.items() if name in self.kinds_})
         trained = {name: kind for name, kind in self.kinds_.items() if name not in found}
         # before images are looked at, which may take hours: settings may be refused
+        parts = early_stopping.parts(cohort, training, self.seed)
         changes = augmentations(training.augmentation, trained) if training.augment else {}
         seen = extracted(cohort, found)
         self.preparations_ = prepare(seen)
@@ -163,11 +164,8 @@ class FusionModel(Answering):
         prepared = Prepared(seen, self.preparations_)
         self.settings_: dict[str, Any] = {"dim": self.dim, "training": training, "seed": self.seed}
         self.landmark_ = last_time(cohort)
-        # for early stopping, which judges nothing: members of all sites
-        parts = cohort.folds(round(1 / training.validation), group=None, seed=self.seed) if training.validation else []
         self.networks_, histories = [], []
-        for member in range(training.members):
-            inside, outside = parts[member % len(parts)] if parts else (np.arange(len(cohort)), None)
+        for member, (inside, outside) in enumerate(parts):
             network, history = self._train(cohort, prepared, inside, outside, member, changes)
             self.networks_.append(network)
             histories.append(history.assign(member=member))

@@ -42,7 +42,8 @@ class Training(Spec):
     patience: int = Field(default=15, ge=1)
     """Epochs without improvement on the validation part before training stops."""
     validation: float = Field(default=0.2, ge=0, le=0.5)
-    """Share of the training patients held out for early stopping; 0 trains for all epochs."""
+    """Share of the training patients held out for early stopping; 0 trains for all epochs, and so does a part
+    that cannot tell when to stop, such as one without events."""
     members: int = Field(default=1, ge=1)
     """Networks trained on different validation parts and averaged: steadier, and as many times dearer."""
     modality_dropout: float = Field(default=0.1, ge=0, lt=1)

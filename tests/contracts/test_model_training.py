@@ -15,9 +15,11 @@ import torch
 
 import fusiondx as fdx
 from fusiondx.core.batch import Batch
+from fusiondx.core.targets import TargetValues
 from fusiondx.data.batches import Batches, Prepared
 from fusiondx.data.synthetic import simulate_null
-from fusiondx.errors import ConfigError, RunError
+from fusiondx.early_stopping import tells
+from fusiondx.errors import ConfigError, DataError, FusionDxWarning, RunError
 from fusiondx.training import Task, train
 
 PATIENTS = 60
@@ -130,6 +132,55 @@ def test_without_a_validation_part_all_epochs_are_run() -> None:
     model = fitted(cohort(frame(), "label"), QUICK.replace(validation=0))
     assert model.history_["epoch"].tolist() == [0, 1, 2]
     assert "validation_loss" not in model.history_
+
+
+def rare(events: int, patients: int = PATIENTS) -> pd.DataFrame:
+    """The first so many to die of `frame`, and nobody else, have an event."""
+    table = frame(patients)
+    return table.assign(event=(table["months"].rank() <= events).astype(int))
+
+
+@pytest.mark.parametrize(("events", "validation"), [(3, 0.2), (8, 0.1)])
+@pytest.mark.parametrize("head", ["cox", "hazards"])
+def test_a_validation_part_without_events_stops_nothing(events: int, validation: float, head: str) -> None:
+    patients = cohort(rare(events), "survival")
+    settings = {"seed": 0, "heads": {"survival": head}}
+    with pytest.warns(FusionDxWarning, match=r"'survival': \d+ patients held out .* all epochs\. Raise training"):
+        model = fitted(patients, QUICK.replace(validation=validation), **settings)
+    assert "validation_loss" not in model.history_
+    whole = fitted(patients, QUICK.replace(validation=0), **settings)
+    assert np.array_equal(model.predict_risk(patients), whole.predict_risk(patients))
+
+
+def test_other_targets_still_decide_when_to_stop() -> None:
+    with pytest.warns(FusionDxWarning, match="'survival': 12 patients held out .* other targets decide when to stop"):
+        model = fitted(cohort(rare(1), "label", "survival"), seed=0)
+    assert model.history_["validation_loss"].notna().all()
+
+
+def test_an_event_that_nobody_else_was_at_risk_of_tells_nothing() -> None:
+    time, event = np.array([1.0, 2.0, 3.0, 3.0]), np.array([0, 0, 0, 1])
+    values = TargetValues(TARGETS["survival"], {"time": time, "event": event}, np.ones(4, dtype=bool))
+    assert [tells(values[np.array(rows)]) for rows in ([0, 1, 3], [2, 3], [0, 1, 2])] == [False, True, False]
+    strata = replace(values, fields={**values.fields, "stratum": np.array([0, 0, 0, 1])})
+    assert not tells(strata)
+    assert not tells(replace(values, known=event == 0))
+
+
+def test_a_number_known_of_nobody_held_out_stops_nothing() -> None:
+    table = frame()
+    with pytest.warns(
+        FusionDxWarning, match="'dose': 6 patients held out for early stopping, none with a known answer"
+    ):
+        fitted(cohort(table.assign(dose=table["dose"].where(table.index < 2)), "dose"), QUICK.replace(validation=0.1))
+
+
+@pytest.mark.parametrize(("patients", "validation"), [(4, 0.2), (60, 0.01)])
+def test_a_validation_part_of_nobody_is_refused_by_name(patients: int, validation: float) -> None:
+    everyone = cohort(frame(patients), "dose")
+    with pytest.raises(DataError, match=rf"training\.validation: {validation} of {patients} patients .* Set it to 0"):
+        fitted(everyone, QUICK.replace(validation=validation))
+    fitted(everyone, QUICK.replace(validation=0))
 
 
 def test_the_training_loss_is_the_mean_over_patients(monkeypatch: pytest.MonkeyPatch) -> None:
