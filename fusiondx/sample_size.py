@@ -97,7 +97,7 @@ def power(
     1        40                          omics is used
     2        40                            mri is used
     """
-    sizes = [patients] if isinstance(patients, int) else list(patients)
+    sizes = [patients] if isinstance(patients, int | np.integer) else list(patients)
     if len(design.modalities) < 2 or simulations < 1 or not sizes or min(sizes) < 2 * folds:
         raise ConfigError(
             "power needs a design of two modalities or more, one simulation or more, and two patients or more per fold."

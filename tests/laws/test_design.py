@@ -113,6 +113,13 @@ def test_an_interaction_is_shown_by_a_model_that_can_learn_it() -> None:
     assert shown(found)[150, "a is used"] >= 0.8
 
 
+def test_numbers_of_patients_may_come_from_numpy() -> None:
+    pair = fdx.Design({"a": fdx.Planted(), "b": fdx.Planted()})
+    quick = {"folds": 2, "simulations": 1, "replicates": 20}
+    tables = [fdx.power(pair, patients, **quick).frame() for patients in (40, np.int64(40), np.array([40]))]
+    assert all(table.equals(tables[0]) for table in tables)
+
+
 def test_impossible_studies_are_refused() -> None:
     pair = fdx.Design({"a": fdx.Planted(), "b": fdx.Planted()})
     for wrong in ({"patients": 5}, {"patients": 100, "simulations": 0}, {"patients": []}):
