@@ -20,7 +20,7 @@ from fusiondx.core.predictions import (
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.preprocess import AnyPreparation, TablePreparation
 from fusiondx.data.treatment import Treatment, given, home, received
-from fusiondx.errors import ConfigError, FusionDxWarning, counted, listed
+from fusiondx.errors import ConfigError, DataError, FusionDxWarning, counted, listed
 
 Predict = Callable[[Cohort], Mapping[str, Prediction]]
 
@@ -56,8 +56,8 @@ class Benefit:
 def benefits(cohort: Cohort, preparations: Mapping[str, AnyPreparation], predict: Predict) -> dict[str, Benefit]:
     """What `predict` says of the patients under each treatment that training saw, by target.
 
-    Raises `ConfigError` where no treatment is declared, or the model does not know it; warns where it was not
-    randomised.
+    Raises `ConfigError` where no treatment is declared, or the model does not know it, and `DataError` where no patient
+    has its table; warns where it was not randomised.
     """
     asked = cohort.treatment
     if asked is None:
@@ -65,6 +65,11 @@ def benefits(cohort: Cohort, preparations: Mapping[str, AnyPreparation], predict
     name = home(asked, cohort.modalities)
     levels = known_treatments(asked, preparations.get(name), name)
     mine = cohort[np.flatnonzero(cohort.modalities[name].present)]
+    if not len(mine):
+        raise DataError(
+            f"None of {counted(len(cohort), 'patient')} has '{name}', the table with the treatment '{asked.column}'. "
+            "Benefit is predicted for patients who have it."
+        )
     said = {level: predict(under(mine, name, asked.column, level)) for level in levels}
     caveat = "" if asked.randomised else CAVEAT.format(column=asked.column)
     if caveat:

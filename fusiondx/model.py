@@ -266,7 +266,8 @@ class FusionModel(Answering):
         left out. Everything else about a patient stays as it is, so a difference is what the model makes of the
         treatment alone (an S-learner, Künzel et al. 2019). Where treatment was not randomised that need not be an
         effect: a `FusionDxWarning` says so, and the result carries the same words. Raises `ConfigError` where no
-        treatment is declared or the model was trained without it, else as `predict`.
+        treatment is declared or the model was trained without it, `DataError` where no patient has that table, else as
+        `predict`.
         """
         return benefits(cohort, self._fitted().preparations_, self.predict)
 

@@ -11,7 +11,7 @@ import pytest
 
 import fusiondx as fdx
 from fusiondx.benefit import Benefit
-from fusiondx.errors import ConfigError, FusionDxWarning
+from fusiondx.errors import ConfigError, DataError, FusionDxWarning
 
 PATIENTS = 200
 TABLE = fdx.Table(numeric=("x*",), categorical=("arm",))
@@ -104,6 +104,13 @@ def test_patients_without_the_table_are_left_out(model: fdx.FusionModel) -> None
     assert told(model, {"column": "arm"}, frame)["dose"].frame.index.tolist() == [
         f"P{i:03d}" for i in range(PATIENTS) if i != 4
     ]
+
+
+def test_patients_who_all_lack_the_table_are_refused_as_such(model: fdx.FusionModel) -> None:
+    frame = patients(1)
+    frame.loc[:2, ["x0", "x1", "arm"]] = None
+    with pytest.raises(DataError, match=r"None of 3 patients has 'clinical', the table with the treatment 'arm'"):
+        model.predict_benefit(cohort(frame, {"column": "arm"})[:3])
 
 
 def test_a_treatment_that_is_no_input_is_refused(model: fdx.FusionModel) -> None:
