@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fusiondx.core.settings import parse
-from fusiondx.core.targets import TargetSpec, TargetValues
+from fusiondx.core.targets import CompetingRisks, Survival, TargetSpec, TargetValues
 from fusiondx.data import splits
 from fusiondx.data.bags import BagData
 from fusiondx.data.cohort_file import read_cohort_file
@@ -237,12 +237,16 @@ class Cohort:
         return replace(self, treatment=treatment)
 
     def with_target(self, name: str, y: npt.ArrayLike) -> Cohort:
-        """The same patients with other values for target `name`, in the form that `y` gives them.
+        """The same patients with other values for target `name`, in the form that `y` gives them, or of a prognosis a
+        frame with the columns ``event`` and ``time``.
 
         Raises `DataError` where `y` has another length, or values the target cannot take.
         """
         target = _only(self.targets, [name], "target")[name]
-        return replace(self, targets={**self.targets, name: replaced(target, np.asarray(y), self.ids)})
+        values: Array = np.asarray(y)
+        if isinstance(y, pd.DataFrame) and isinstance(target.spec, Survival | CompetingRisks):
+            values = y.to_records(index=False)
+        return replace(self, targets={**self.targets, name: replaced(target, values, self.ids)})
 
     def y(self, name: str | None = None) -> Array:
         """A target's values (the first target's) as scikit-learn expects them.

@@ -192,7 +192,7 @@ ODD = {
     ),
     "time before event": (
         "survival",
-        pd.DataFrame({"time": TIMES, "event": TIMES % 2 == 0}),
+        np.column_stack([TIMES, TIMES % 2 == 0]),
         r"y \(the event first, then the time\), .* an event other than 0 and 1",
     ),
 }
@@ -207,7 +207,7 @@ def test_odd_y_is_refused_with_what_to_give(cohort, name, y, match):
 def test_with_target_takes_numbers_in_any_guise(cohort):
     for y in (TIMES.astype(int), TIMES.astype(str), TIMES.astype(object), pd.Series(TIMES, dtype="Float64")):
         np.testing.assert_array_equal(cohort.with_target("grade", y).y("grade"), TIMES)
-    table = pd.DataFrame({"event": TIMES > 3, "time": TIMES})
+    table = pd.DataFrame({"time": TIMES, "event": TIMES > 3})  # by name, in any order
     np.testing.assert_array_equal(cohort.with_target("survival", table).y("survival")["event"], TIMES > 3)
     assert list(cohort.with_target("label", TIMES > 3).y("label")) == ["0"] * 3 + ["1"] * (N - 3)
 
