@@ -140,10 +140,11 @@ def label_fitness(answers: Floats, truth: TargetValues, rows: Rows) -> float:
 
 
 def cox(columns: Floats, truth: TargetValues, penalty: float) -> tuple[Floats, Floats]:
-    """Cox regression; for each of several causes one, to which the others are censoring."""
-    time = truth.fields["time"]
+    """Cox regression, within strata; for each of several causes one, to which the others are censoring."""
+    time, strata = truth.fields["time"], truth.fields.get("stratum")
     beta = [
-        fit_cox(columns, time, event, penalty) if event.any() else np.zeros(columns.shape[1]) for event in events(truth)
+        fit_cox(columns, time, event, penalty, strata=strata) if event.any() else np.zeros(columns.shape[1])
+        for event in events(truth)
     ]
     weights = np.stack(beta, axis=1)
     return weights, -(columns @ weights).mean(axis=0)
@@ -152,8 +153,10 @@ def cox(columns: Floats, truth: TargetValues, penalty: float) -> tuple[Floats, F
 def hazard_fitness(answers: Floats, truth: TargetValues, rows: Rows) -> float:
     """The partial likelihood of all less that of those fitted on: what the held-out ones add."""
     time, rest = truth.fields["time"], np.setdiff1d(np.arange(len(truth)), rows)
+    strata = truth.fields.get("stratum", np.zeros(len(truth)))
     return sum(
-        log_likelihood(answer, time, event) - log_likelihood(answer[rest], time[rest], event[rest])
+        log_likelihood(answer, time, event, strata)
+        - log_likelihood(answer[rest], time[rest], event[rest], strata[rest])
         for answer, event in zip(answers.T, events(truth), strict=True)
     )
 

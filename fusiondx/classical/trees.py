@@ -107,12 +107,15 @@ def outcomes_of(truth: TargetValues) -> tuple[list[Outcome], bool]:
         return [Outcome(y.astype(float), one, "odds", t) for y, t in zip(fields["label"].T, told.T, strict=True)], False
     # a hazard ratio multiplies a patient's cumulative baseline hazard, so events are Poisson (LeBlanc & Crowley 1992)
     events = [fields["event"] == k + 1 for k in range(max(len(truth.classes), 1) if kind == "competing" else 1)]
-    return [Outcome(e.astype(float), exposure(fields["time"], e), "hazard", everyone) for e in events], False
+    strata = fields.get("stratum", np.zeros(len(truth)))
+    return [Outcome(e.astype(float), exposure(fields["time"], e, strata), "hazard", everyone) for e in events], False
 
 
-def exposure(time: Floats, event: npt.NDArray[np.bool_]) -> Floats:
-    """The Nelson-Aalen cumulative hazard that each patient was exposed to; never zero."""
-    hazard = np.asarray(nelson_aalen(time, event).at(time), dtype=np.float64)
+def exposure(time: Floats, event: npt.NDArray[np.bool_], strata: npt.NDArray[Any]) -> Floats:
+    """The Nelson-Aalen cumulative hazard, of their stratum, that each patient was exposed to; never zero."""
+    hazard = np.zeros(len(time))
+    for mine in (strata == s for s in np.unique(strata)):
+        hazard[mine] = nelson_aalen(time[mine], event[mine]).at(time[mine])
     return np.maximum(hazard, 0.5 / len(time))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,10 +119,30 @@ def test_boosted_hazards_start_at_everybodys_and_rank_patients() -> None:
     event = (CAUSE > 0).astype(int)
     truth = TargetValues(Survival("t", "e"), {"time": TIME, "event": event}, KNOWN)
     # total exposure to the Nelson-Aalen hazard is the number of events, but for its floor
-    assert exposure(TIME, event == 1).sum() == pytest.approx(event.sum(), rel=0.02)
+    assert exposure(TIME, event == 1, np.zeros(PATIENTS)).sum() == pytest.approx(event.sum(), rel=0.02)
     answers = fit_trees(COLUMNS, truth)(COLUMNS)[:, 0]
     assert np.corrcoef(answers, COLUMNS[:, 0])[0, 1] > 0.7
     assert np.abs(answers).max() < 100 * LEAP
+
+
+@pytest.mark.parametrize("fit", [fit_linear, fit_trees])
+def test_hazards_are_compared_within_strata(fit: Any) -> None:
+    """Harmful within both hospitals, the column is lower where far more die."""
+    random = np.random.default_rng(0)
+    second = np.arange(300) % 2
+    own = random.normal(size=300)
+    time = random.exponential(np.exp(-0.7 * own - 4 * second))
+    fields = {"time": time, "event": np.ones(300, dtype=int), "stratum": second}
+    column = (own - 2 * second)[:, None]
+    truth = TargetValues(Survival("t", "e", strata="s"), fields, np.ones(300, dtype=bool), ("A", "B"))
+    answers = fit(column, truth)(column)[:, 0]
+    for hospital in (0, 1):
+        assert np.corrcoef(answers[second == hospital], own[second == hospital])[0, 1] > 0.7
+    # a stratum nobody had an event in tells nothing
+    silent = replace(truth, fields={**fields, "event": 1 - second})
+    one = truth[np.flatnonzero(second == 0)]
+    expected = fit(column[second == 0], one)(column)[:, 0]
+    assert np.corrcoef(fit(column, silent)(column)[:, 0], expected)[0, 1] > 0.8
 
 
 def test_components_keep_their_spread_and_stop_at_the_rank() -> None:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from fusiondx.survival.estimators import at_risk, breslow, censoring, kaplan_meier, life_table, nelson_aalen
-from fusiondx.survival.regression import fit_cox
+from fusiondx.survival.regression import fit_cox, log_likelihood
 
 FROZEN = json.loads((Path(__file__).parent / "frozen" / "survival.json").read_text())
+STRATA = json.loads((Path(__file__).parent / "frozen" / "strata.json").read_text())
 
 
 @pytest.fixture(params=FROZEN)
@@ -65,6 +66,20 @@ def test_cox_converges_quadratically(frozen):
     """As Newton's method does with the right second derivatives, those of tied events included."""
     given = frozen["x"], frozen["time"], frozen["event"], 0.5
     np.testing.assert_allclose(fit_cox(*given, iterations=6), fit_cox(*given), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", STRATA)
+def test_stratified_cox_coefficients_equal_lifelines(name):
+    patients = {key: np.asarray(values) for key, values in FROZEN[name]["patients"].items()}
+    x = np.column_stack([patients[f"x{j}"] for j in range(3)])
+    given = patients["time"], patients["event"]
+    beta = fit_cox(x, *given, 0.0, strata=patients["group"])
+    np.testing.assert_allclose(beta, STRATA[name]["beta"], atol=1e-5)
+    likelihood = log_likelihood(x @ beta, *given, patients["group"])
+    assert likelihood == pytest.approx(STRATA[name]["log_likelihood"], rel=1e-9)
+    own = [patients["group"] == s for s in np.unique(patients["group"])]
+    assert likelihood == pytest.approx(sum(log_likelihood(x[m] @ beta, *(v[m] for v in given)) for m in own))
+    np.testing.assert_array_equal(fit_cox(x, *given, 2.0, strata=np.full(len(x), 7)), fit_cox(x, *given, 2.0))
 
 
 def efron(log_hazard, time, event):
