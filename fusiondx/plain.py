@@ -62,7 +62,10 @@ def said_by(head: Head, answers: Array, cohort: Cohort) -> Prediction:
 
 
 def answers_of(prediction: Prediction, head: Head) -> Floats:
-    """The answers, as `head` takes them, that anybody's prediction stands for; shape ``(patients, outputs)``."""
+    """The answers, as `head` takes them, that anybody's prediction stands for; shape ``(patients, outputs)``.
+
+    NaN where it says nothing: curves without times, of a model that saw no event.
+    """
     if isinstance(prediction, ClassPrediction):
         logs = np.log(np.clip(prediction.probability, LEAST, 1))
         return np.asarray(logs - logs.mean(axis=1, keepdims=True))
@@ -72,6 +75,8 @@ def answers_of(prediction: Prediction, head: Head) -> Floats:
     if isinstance(prediction, SurvivalPrediction):
         return np.asarray(prediction.risk[:, None])
     if isinstance(prediction, CompetingPrediction):
+        if not len(prediction.times):
+            return np.full(prediction.incidence.shape[:2], np.nan)
         final = np.clip(prediction.incidence[:, :, -1], LEAST, 1 - LEAST)
         return np.asarray(np.log(-np.log1p(-final)))
     assert isinstance(prediction, NumberPrediction)

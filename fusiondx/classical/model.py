@@ -52,9 +52,10 @@ class ClassicalModel(BaseEstimator):
         self.shares = shares
 
     def fit(self, cohort: Cohort, y: Any = None) -> Self:
-        """Fit one model per target, on the patients whose answer is known.
+        """Fit one model per target, on the patients whose answer is known; a target without any gets none.
 
-        Raises `DataError` where nobody has a view, or has it and a known answer; `ConfigError` for an unknown view.
+        Raises `DataError` where that goes for all targets, where no column tells patients apart and where nobody has a
+        view; `ConfigError` for an unknown view.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FusionDxWarning)  # of idle columns, which networks have named already
@@ -62,12 +63,18 @@ class ClassicalModel(BaseEstimator):
         blocks = [view.matrix(cohort) for view in self.views_]
         self.scales_ = tuple(spread(values[present]) for values, present in blocks)
         columns, here = self._columns(blocks)
+        if not np.ptp(columns[here], axis=0).any():
+            raise DataError(f"No column of {listed(self.views)} tells the training patients apart. Leave it out.")
         self.answers_: dict[str, Linear | Trees] = {}
         self.heads_: dict[str, Head] = {}
         for name, values in cohort.targets.items():
             truth = values[here]
+            if not truth.known.any():
+                continue
             self.answers_[name] = self._answer(name, columns[here], truth)
             self.heads_[name] = settled_head(truth, self.answers_[name](columns[here]))
+        if not self.answers_:
+            raise DataError(f"No training patient has {listed(self.views)} and a known answer. Leave it out.")
         return self
 
     def again(self) -> ClassicalModel:
@@ -76,7 +83,7 @@ class ClassicalModel(BaseEstimator):
         return ClassicalModel(self.views, self.learner, found or None)
 
     def predict(self, cohort: Cohort) -> dict[str, Prediction]:
-        """Predictions by target, for the patients it can answer for."""
+        """Predictions by target it learnt, for the patients it can answer for."""
         if not hasattr(self, "answers_"):
             raise NotFittedError("This ClassicalModel is not fitted yet. Call fit(cohort) first.")
         columns, here = self._columns([view.matrix(cohort) for view in self.views_])
@@ -89,11 +96,9 @@ class ClassicalModel(BaseEstimator):
         return sum(answer.size for answer in self.answers_.values())
 
     def _answer(self, name: str, columns: Floats, truth: TargetValues) -> Linear | Trees:
-        shares = (self.shares or {}).get(name)
-        if shares is None and not truth.known.any():
-            who = f"No training patient has '{listed(self.views)}' and an answer of '{name}'"
-            raise DataError(f"{who}. Give some who have both, or leave the target out.")
-        return fit_trees(columns, truth) if self.learner == "trees" else fit_linear(columns, truth, shares)
+        if self.learner == "trees":
+            return fit_trees(columns, truth)
+        return fit_linear(columns, truth, (self.shares or {}).get(name))
 
     def _columns(self, blocks: list[tuple[Floats, npt.NDArray[np.bool_]]]) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Views side by side, each with the same total variance, and the patients they speak of."""

@@ -128,11 +128,17 @@ FAMILIES: dict[str, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]
 
 
 def boost(columns: Floats, outcome: Outcome, seed: int) -> Forest:
-    """Gradient boosting (Friedman 2001), each tree a Newton step on half of the patients (Friedman 2002)."""
+    """Gradient boosting (Friedman 2001), each tree a Newton step on half of the patients (Friedman 2002).
+
+    Without patients, as of a label that is blank for all, a constant.
+    """
     random = np.random.RandomState(seed)
     mean_of, curvature_of = FAMILIES[outcome.family]
     observed, exposure = outcome.observed[outcome.known], outcome.exposure[outcome.known]
     start = constant(observed, exposure, outcome.family)
+    if not len(observed):
+        none, nodes = np.zeros(0), np.zeros(0, dtype=np.int64)
+        return Forest(nodes, none, nodes, nodes, none, nodes, start, DEPTH)
     answer = np.full(len(columns), start)
     trees = []
     for _ in range(ROUNDS):

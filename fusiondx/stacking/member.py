@@ -12,7 +12,9 @@ from sklearn.base import clone
 
 from fusiondx.classical.model import ClassicalModel
 from fusiondx.core.components import Head
+from fusiondx.core.predictions import Prediction
 from fusiondx.data.cohort import Cohort
+from fusiondx.errors import DataError
 from fusiondx.plain import answers_of
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -53,7 +55,7 @@ class Recipe:
         prototype = clone(self.estimator)
         if isinstance(prototype, ClassicalModel):
             whole = prototype.fit(self.view(cohort))
-            inner = tuple(whole.again().fit(self.view(cohort[train])) for train, _ in splits)
+            inner = tuple(again(whole, self.view(cohort[train])) for train, _ in splits)
             return Member(self, (whole,)), Member(self, inner)
         both = Member(self, tuple(clone(prototype).fit(self.view(cohort[train])) for train, _ in splits))
         return both, both
@@ -82,13 +84,38 @@ class Member:
         return {target: np.mean([answers[target] for answers in each], axis=0) for target in questions}
 
     def held_out(self, cohort: Cohort, splits: Sequence[Split], questions: Questions) -> Answers:
-        """What the fits say of the patients of a split that they were not fitted on."""
+        """What the fits say of the patients of a split that they were not fitted on.
+
+        For a fit that says nothing stands the mean of what others say: nothing among log hazards would itself tell who
+        was held out there.
+        """
         found = {name: np.full((len(cohort), question.outputs), np.nan) for name, question in questions.items()}
         for fit, (_, test) in zip(self.fits, splits, strict=True):
             part = cohort[test]
             for target, values in said(fit, self.recipe.view(part), part, questions).items():
                 found[target][test] = values
+        for values in found.values():
+            heard: npt.NDArray[np.bool_] = np.isfinite(values[:, 0])
+            for _, test in splits:
+                if heard.any() and not heard[test].any():
+                    values[test] = values[heard].mean(axis=0)
         return found
+
+
+class Mute:
+    """In place of what could not be fitted on an inner split."""
+
+    def predict(self, cohort: Cohort) -> dict[str, Prediction]:
+        """Nothing."""
+        return {}
+
+
+def again(whole: ClassicalModel, cohort: Cohort) -> ClassicalModel | Mute:
+    """The same model on the patients of an inner split, who may be too few where all together are enough."""
+    try:
+        return whole.again().fit(cohort)
+    except DataError:
+        return Mute()
 
 
 def said(fit: Any, seen: Cohort, cohort: Cohort, questions: Questions) -> Answers:

@@ -19,6 +19,7 @@ from fusiondx.classical.model import ClassicalModel
 from fusiondx.errors import ConfigError, DataError, FusionDxWarning, RunError
 from fusiondx.plain import answers_of, plain_head
 from fusiondx.stacking.blend import fit_blend
+from fusiondx.stacking.member import Recipe
 from fusiondx.stacking.stack import covered, parent, patterns
 
 PATIENTS = 90
@@ -249,6 +250,73 @@ def test_a_member_that_cannot_be_fitted_is_left_out_aloud(whole: fdx.Cohort, mon
     with pytest.warns(FusionDxWarning, match="left out of the stack: nothing to learn"):
         stack = fdx.Stack(training=QUICK).fit(whole.select(targets=["label"]))
     assert list(stack.members_) == ["network of all"]
+
+
+COLUMNS = {
+    "survival": ["months", "died"],
+    "course": ["months", "cause"],
+    "marks": ["m1", "m2"],
+    "level": ["level"],
+}
+
+
+@pytest.mark.parametrize("known", [0, 1])
+@pytest.mark.parametrize("target", COLUMNS)
+def test_a_member_says_nothing_of_a_target_its_patients_do_not_know(target: str, known: int) -> None:
+    table = frame()
+    table.loc[:44, [c for c in table if c.startswith("g")]] = np.nan
+    table[COLUMNS[target]] = table[COLUMNS[target]].astype(object)
+    table.loc[45 + known :, COLUMNS[target]] = None  # those with genes, but for none or one
+    asked = {"label": TARGETS["label"], target: TARGETS[target]}
+    disjoint = fdx.Cohort.from_frame(table, modalities=TABLES, targets=asked)
+    stack = fdx.Stack(training=QUICK).fit(disjoint)
+    genes = stack.members_["ridge of omics"].fits[0]
+    assert list(genes.answers_) == list(asked)[: 1 + known]
+    mine = stack.weights_[stack.weights_["target"] == target]
+    assert "ridge of clinical" in set(mine["member"])
+    assert mine.loc[mine["member"] == "ridge of omics", "weight"].sum() == 0
+    assert np.isfinite(stack.predict(disjoint)[target].to_frame().select_dtypes("number").replace(np.inf, 0)).all(
+        axis=None
+    )
+
+
+def test_a_table_that_tells_nobody_apart_is_left_out_aloud_or_silent_in_an_inner_fold() -> None:
+    table = frame().assign(flat=1.0, rare=0.0)
+    table.loc[3, "rare"] = 1.0
+    extra = {name: fdx.Table(numeric=(name,)) for name in ("flat", "rare")}
+    asked = {"label": TARGETS["label"]}
+    odd = fdx.Cohort.from_frame(table, modalities={"clinical": TABLES["clinical"], **extra}, targets=asked)
+    with pytest.warns(FusionDxWarning, match="'trees of flat' is left out of the stack: No column of flat tells"):
+        stack = fdx.Stack("thorough", training=QUICK).fit(odd)
+    assert {"ridge of rare", "trees of rare"} < set(stack.members_)
+    assert "ridge of flat" not in stack.members_
+    assert np.isfinite(stack.predict_proba(odd)).all()
+
+
+def test_a_label_that_is_blank_for_all_gets_a_constant() -> None:
+    table = frame().assign(m3=None)
+    blank = fdx.Cohort.from_frame(table, modalities=TABLES, targets={"marks": fdx.Labels(("m1", "m2", "m3"))})
+    stack = fdx.Stack(training=QUICK).fit(blank)
+    trees = answers_of(stack.members_["trees of all"].fits[0].predict(blank)["marks"], stack.questions_["marks"].head)
+    assert np.ptp(trees[:, 2]) == 0 < np.ptp(trees[:, 0])
+    assert np.isfinite(stack.predict(blank)["marks"].to_frame()).all(axis=None)
+
+
+def test_an_inner_fold_without_events_tells_nothing() -> None:
+    """Were its answers 0 or very low, they would tell that all events are among those held out there."""
+    table = frame()
+    whole = cohort(targets={"label": TARGETS["label"], "course": TARGETS["course"]})
+    (_, there), *_ = whole.folds(3, group=None, seed=0)
+    table.loc[np.setdiff1d(np.arange(PATIENTS), there), "cause"] = 0
+    gathered = fdx.Cohort.from_frame(table, modalities=TABLES, targets=dict(list(TARGETS.items())[1:3]))
+    stack = fdx.Stack(training=QUICK).fit(gathered)
+    splits = gathered.folds(3, group=None, seed=0)
+    ridge = Recipe("ridge", ClassicalModel(("clinical",)), ("clinical",), joint=False)
+    held = ridge.fit(gathered, splits)[1].held_out(gathered, splits, stack.questions_)["course"]
+    has = gathered.modalities["clinical"].present
+    assert np.ptp(held[there][has[there]], axis=0) == pytest.approx(0)
+    others = np.setdiff1d(np.flatnonzero(has), there)
+    np.testing.assert_allclose(held[there][0], held[others].mean(axis=0))
 
 
 def test_blend_brings_members_to_scale_and_ignores_what_knows_nothing() -> None:
