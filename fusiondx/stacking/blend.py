@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 from fusiondx.core.components import Head
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.batches import truth as as_truth
+from fusiondx.data.outcomes import idle_labels
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -34,6 +35,11 @@ class Blend:
     bias: Floats
     """Shape ``(outputs,)``."""
 
+    @property
+    def speaks(self) -> bool:
+        """Whether any member counts."""
+        return any(self.weights.values())
+
     def __call__(self, answers: Mapping[str, Floats]) -> Floats:
         """The blended answers, ``(patients, outputs)``; a member that says nothing of a patient adds nothing."""
         parts = [weight * np.nan_to_num(answers[name]) for name, weight in self.weights.items() if weight]
@@ -45,19 +51,24 @@ def fit_blend(
 ) -> Blend:
     """Non-negative weights under which `answers`, of shape ``(patients, outputs)`` each, fit the truth.
 
-    A member that tells nothing or the contrary counts for nothing. The others are brought to equal spread, and together
+    A member that tells nothing or the contrary counts for nothing, unless all do and the weights `expected`, which more
+    patients have told, say otherwise of some. The others are brought to equal spread, and together
     to the scale at which their mean fits best; one that says little compared with the others (`MODEST`) counts less in
     that mean, for a regression that has found nothing shrinks its answers. Weights then start from what is `expected`,
     left out: that mean; and leave it as far as the loss of the head says and `TRUST` allows. The weights that fit a few
     hundred patients best owe much to who these are: without that trust they do worse than the plain mean.
     """
     given = {name: np.nan_to_num(values) for name, values in answers.items()}
-    useful = [name for name, values in given.items() if alone(values, truth, head) > 0] or list(given)
+    telling = [name for name, values in given.items() if alone(values, truth, head) > 0]
+    useful = telling or [name for name in given if (expected or {}).get(name)]
+    if not useful:
+        silence = np.zeros((1, *next(iter(given.values())).shape))
+        return Blend(dict.fromkeys(given, 0.0), weighed(silence, truth, head, np.zeros(1), TRUST)[1])
     spread = np.array([reach(given[name]) for name in useful])
     equal = np.stack([given[name] for name in useful]) / spread[:, None, None]
     heard = np.minimum(spread / np.median(spread) / MODEST, 1.0)
     shares = heard / heard.sum()
-    together = alone(np.tensordot(shares, equal, axes=1), truth, head) or 1.0
+    together = alone(np.tensordot(shares, equal, axes=1), truth, head) or 1.0  # no scale where only others expect it
     scale = together / spread
     start = dict(zip(useful, scale * shares, strict=True)) if expected is None else expected
     prior = np.array([start.get(name, 0.0) for name in useful]) / scale
@@ -95,6 +106,16 @@ def weighed(answers: Floats, truth: TargetValues, head: Head, prior: Floats, tru
     limits = [(0.0, None)] * members + [(None, None)] * level
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits).x
     return found[:members], found[members:] if level else np.zeros(outputs)
+
+
+def teaches(truth: TargetValues) -> bool:
+    """Whether there is anything to learn: an event, or answers that differ."""
+    fields = truth[truth.known].fields
+    if "event" in fields:
+        return rests_on(truth) > 0
+    if "told" in fields:
+        return len(idle_labels(truth)) < len(truth.classes)
+    return len(np.unique(fields["value" if truth.spec.kind == "number" else "label"])) > 1
 
 
 def rests_on(truth: TargetValues) -> int:

@@ -20,7 +20,7 @@ from fusiondx.data.cohort import Cohort
 from fusiondx.errors import ConfigError, DataError, FusionDxWarning, listed
 from fusiondx.plain import outputs_of, plain_head, said_by, settled_head
 from fusiondx.stacking import saving
-from fusiondx.stacking.blend import Blend, fit_blend
+from fusiondx.stacking.blend import Blend, fit_blend, teaches
 from fusiondx.stacking.describing import described_by, descriptions
 from fusiondx.stacking.member import Answers, Member, Question, Split
 from fusiondx.stacking.recipes import of_users, recipes
@@ -37,8 +37,8 @@ Pattern = tuple[str, ...]
 FOLDS = {"fast": 3, "thorough": 5}
 """Inner folds by effort."""
 ENOUGH = 30
-"""Patients with a known answer that weights of a pattern are learnt from; half of all where there are fewer than twice
-as many."""
+"""Patients with a known answer that weights of a pattern are learnt from; half of all with one where there are fewer
+than twice as many."""
 MORE = 1.5
 """Times as many patients that a part of a pattern needs for its weights to be expected of the whole."""
 EVERY = 4
@@ -144,12 +144,20 @@ class Stack(Answering):
             rows = np.flatnonzero(np.all([has[name] for name in pattern], axis=0))
             for target, question in self.questions_.items():
                 mine = rows[seen.targets[target].known[rows]]
-                if len(mine) >= min(ENOUGH, len(seen) // 2):
+                truth = seen.targets[target][mine]
+                if len(mine) >= min(ENOUGH, seen.targets[target].known.sum() // 2) and teaches(truth):
                     told = {name: found[target][mine] for name, found in held_out[pattern].items()}
                     patients[target][pattern] = len(mine)
                     expected = parent(self.blends_[target], pattern, patients[target])
-                    truth = seen.targets[target][mine]
                     self.blends_[target][pattern] = fit_blend(told, truth, question.head, expected)
+        for target, blends in self.blends_.items():
+            if not any(blend.speaks for blend in blends.values()):
+                warnings.warn(
+                    f"'{target}': no member tells anything of patients it has not seen, or too few have a known "
+                    "answer. Patients with the same modalities all get the same prediction.",
+                    FusionDxWarning,
+                    stacklevel=3,
+                )
         self.nothing_ = {name: ignorance(values) for name, values in seen.targets.items()}
         self.heads_ = {
             name: settled_head(values, self._blended(name, seen, held_out)) for name, values in seen.targets.items()
@@ -287,8 +295,12 @@ def patterns(has: Mapping[str, npt.NDArray[np.bool_]]) -> list[Pattern]:
 def parent(
     blends: Mapping[Pattern, Blend], pattern: Pattern, patients: Mapping[Pattern, int]
 ) -> Mapping[str, float] | None:
-    """The weights expected for a pattern: those of its largest part that clearly more patients have, if any."""
-    larger = [p for p in blends if set(p) < set(pattern) and patients[p] >= MORE * patients[pattern]]
+    """The weights expected for a pattern: those of its largest part that clearly more patients have, if any.
+
+    A part of which no member tells anything expects nothing of the others.
+    """
+    parts = [p for p, blend in blends.items() if set(p) < set(pattern) and blend.speaks]
+    larger = [p for p in parts if patients[p] >= MORE * patients[pattern]]
     return blends[max(larger, key=lambda p: (len(p), patients[p]))].weights if larger else None
 
 

@@ -333,6 +333,54 @@ def test_blend_brings_members_to_scale_and_ignores_what_knows_nothing() -> None:
     assert held.weights["good"] == pytest.approx(0.05, abs=0.03)
 
 
+def test_where_every_member_tells_the_contrary_none_counts_but_for_what_more_patients_have_told() -> None:
+    random = np.random.default_rng(1)
+    for target, width in (("label", 2), ("survival", 1)):
+        truth = cohort().targets[target]
+        bad = truth.fields["label"] == 1 if target == "label" else truth.fields["time"] < 0.5
+        logit = random.normal(size=PATIENTS) - 2.0 * bad
+        answers = {name: np.stack([-logit, logit], axis=1)[:, -width:] for name in ("one", "two")}
+        blend = fit_blend(answers, truth, plain_head(truth))
+        assert blend.weights == {"one": 0.0, "two": 0.0}
+        assert not blend.speaks
+        said = blend(answers)
+        assert np.ptp(said, axis=0) == pytest.approx(0)
+        if target == "label":
+            level = np.log(np.bincount(truth.fields["label"]) / PATIENTS)
+            np.testing.assert_allclose(said[0] - said[0].mean(), level - level.mean(), atol=1e-3)
+        few = truth[np.arange(4)]
+        held = fit_blend({n: v[:4] for n, v in answers.items()}, few, plain_head(few), {"one": 0.3, "two": 0.0})
+        assert held.weights == {"one": pytest.approx(0.3, abs=0.05)}
+
+
+def test_a_stack_of_contrary_members_says_so_and_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fusiondx.stacking.blend.alone", lambda *given: 0.0)
+    mine = cohort(targets={"label": TARGETS["label"]})
+    with pytest.warns(FusionDxWarning, match="'label': no member tells anything"):
+        stack = fdx.Stack(training=QUICK).fit(mine)
+    assert len(stack.weights_)
+    assert not stack.weights_["weight"].any()
+    loaded = fdx.Stack.load(stack.save(tmp_path / "stack"))
+    np.testing.assert_array_equal(loaded.predict_proba(mine), stack.predict_proba(mine))
+    pd.testing.assert_frame_equal(loaded.weights_, stack.weights_)
+
+
+def test_a_target_that_few_know_is_learnt_from_those_few() -> None:
+    table = frame()
+    table.loc[25:, "level"] = np.nan
+    known = cohort(targets={"level": TARGETS["level"]})
+    few = fdx.Cohort.from_frame(table, modalities=TABLES, targets={"level": TARGETS["level"]})
+    stack = fdx.Stack(training=QUICK).fit(few)
+    assert stack.score(known[np.arange(25, PATIENTS)]) > 0.3
+    table.loc[2:, "level"] = np.nan
+    table.loc[:1, "level"] = 3.0
+    same = fdx.Cohort.from_frame(
+        table, modalities=TABLES, targets={"label": TARGETS["label"], "level": TARGETS["level"]}
+    )
+    with pytest.warns(FusionDxWarning, match="'level': no member tells anything"):
+        assert set(fdx.Stack(training=QUICK).fit(same).weights_["target"]) == {"label"}
+
+
 def test_a_member_that_hardly_says_anything_counts_less() -> None:
     random = np.random.default_rng(2)
     truth = cohort().targets["survival"]
@@ -366,6 +414,8 @@ def test_a_rare_pattern_expects_the_weights_of_its_common_part(whole: fdx.Cohort
     blends = {("a",): common}
     assert parent(blends, ("a", "b"), {("a",): 90, ("a", "b"): 20}) == common.weights
     assert parent(blends, ("a", "b"), {("a",): 90, ("a", "b"): 80}) is None
+    silent = {("a",): replace(common, weights={"m": 0.0})}
+    assert parent(silent, ("a", "b"), {("a",): 90, ("a", "b"): 20}) is None
 
 
 def test_answers_survive_the_way_through_predictions(whole: fdx.Cohort) -> None:
