@@ -60,7 +60,8 @@ def descriptions(cohort: Cohort) -> tuple[Description, ...]:
         if not modality.present.any():
             continue
         if not isinstance(modality.data, ImageData):
-            found.append(Description(name, name))
+            # a bag keeps its name, under which models of the user's own read it
+            found.append(Description(f"{name}: patches" if isinstance(modality.data, BagData) else name, name))
             continue
         found += [looked_at(name, modality, label, spec) for label, spec in describers(modality.data).items()]
     return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fusiondx.classical.model import ClassicalModel
@@ -51,13 +51,12 @@ def network(encoders: Mapping[str, EncoderSpec], training: Training | None, seed
 
 def reader(description: Description, cohort: Cohort) -> EncoderSpec:
     """What encodes a description: tables as ever."""
-    kind = cohort.modalities[description.modality].spec.kind
-    return default_encoder(kind) if kind in ("table", "genomics") else READER
+    return READER if description.encoder else default_encoder(cohort.modalities[description.name].spec.kind)
 
 
-def of_users(models: Mapping[str, Any], cohort: Cohort, taken: Sequence[str]) -> list[Recipe]:
-    """Models of the user's own, who see the cohort itself. Raises `ConfigError` for a name that is taken."""
+def of_users(models: Mapping[str, Any], modalities: Collection[str], taken: Sequence[str]) -> list[Recipe]:
+    """Models of the user's own, which see the modalities as they are. Raises `ConfigError` for a name that is taken."""
     both = [name for name in models if name in taken]
     if both:
         raise ConfigError(f"models: {listed(both)} is the name of a member the stack has already. Choose another.")
-    return [Recipe(name, model, tuple(cohort.modalities), joint=True) for name, model in models.items()]
+    return [Recipe(name, model, tuple(modalities), joint=True) for name, model in models.items()]

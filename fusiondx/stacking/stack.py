@@ -109,14 +109,14 @@ class Stack(Answering):
         self.questions_ = {name: Question(plain_head(t), outputs_of(t)) for name, t in cohort.targets.items()}
         seen = described_by(self.descriptions_, cohort)
         splits = cohort.folds(FOLDS[self.effort], group=None, seed=self.seed)
-        self._blend(seen, splits, self._train(seen, splits))
+        self._blend(seen, splits, self._train(seen, splits, cohort.modalities))
         self.cohort_ = cohort
         return self
 
-    def _train(self, seen: Cohort, splits: Sequence[Split]) -> dict[str, Member]:
+    def _train(self, seen: Cohort, splits: Sequence[Split], modalities: Collection[str]) -> dict[str, Member]:
         """Fit all members; returns those of the inner splits by name. One that cannot be fitted is left out, aloud."""
         asked = recipes(self.descriptions_, seen, self.effort == "thorough", self.training, self.seed)
-        asked += of_users(self.models or {}, seen, [recipe.name for recipe in asked])
+        asked += of_users(self.models or {}, modalities, [recipe.name for recipe in asked])
         self.members_: dict[str, Member] = {}
         inner = {}
         for recipe in asked:

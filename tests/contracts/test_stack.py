@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -223,6 +223,44 @@ def test_models_of_the_users_own_may_join_but_not_be_saved(whole: fdx.Cohort, tm
         stack.save(tmp_path / "stack")
     with pytest.raises(ConfigError, match="Choose another"):
         fdx.Stack(models={"trees of all": Shy()}, training=QUICK).fit(mine)
+
+
+class Witness(BaseEstimator):
+    """A model that remembers what it was shown."""
+
+    shown: ClassVar[list[dict[str, str]]] = []
+
+    def fit(self, cohort: fdx.Cohort, y: Any = None) -> Witness:
+        self.shown.append({name: modality.spec.kind for name, modality in cohort.modalities.items()})
+        self.inner_ = fdx.FusionModel({"slides": fdx.GatedAttention()}, training=QUICK).fit(cohort)
+        return self
+
+    def predict(self, cohort: fdx.Cohort) -> Any:
+        self.shown.append({name: modality.spec.kind for name, modality in cohort.modalities.items()})
+        return self.inner_.predict(cohort)
+
+
+def test_models_of_the_users_own_see_the_modalities_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUSIONDX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("fusiondx.stacking.describing.packaged", lambda: False)
+    random = np.random.default_rng(0)
+    table = frame().head(40)
+    for name in table["patient_id"]:
+        np.save(tmp_path / f"{name}.npy", random.normal(size=(6, 4)).astype(np.float32))
+        PIL.Image.fromarray(random.integers(0, 200, (16, 16), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    table = table.assign(bag=[f"{n}.npy" for n in table["patient_id"]], image=[f"{n}.png" for n in table["patient_id"]])
+    modalities = {"slides": fdx.Bag(path="bag"), "photo": fdx.Image(path="image", size=16)}
+    images = fdx.Cohort.from_frame(table, modalities=modalities, targets={"label": TARGETS["label"]}, data=tmp_path)
+    Witness.shown.clear()
+    stack = fdx.Stack(models={"mine": Witness()}, training=QUICK).fit(images)
+    assert {"mine", "ridge of slides: patches", "ridge of photo: radiomics"} < set(stack.members_)
+    stack.predict(images)
+    both = {"slides": "bag", "photo": "image"}
+    assert Witness.shown[:3] == [both] * 3  # fitted
+    assert Witness.shown[-3:] == [both] * 3  # asked about everybody
+    assert all(shown.items() <= both.items() for shown in Witness.shown)  # parts, to weigh it
 
 
 def test_mistakes_are_told_before_anything_is_trained(whole: fdx.Cohort) -> None:
