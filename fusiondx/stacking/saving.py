@@ -34,7 +34,7 @@ from fusiondx.stacking.describing import Description
 from fusiondx.stacking.member import Member, Recipe
 from fusiondx.training import Training
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder's layout."""
 DESCRIPTION, ARRAYS = "stack.json", "arrays.safetensors"
 
@@ -62,6 +62,8 @@ class SavedMember(Spec):
     fits: Annotated[int, Field(ge=1)]
     learner: Literal["ridge", "trees", "network"]
     views: dict[str, TablePreparation] = Field(default_factory=dict)
+    answers: tuple[str, ...] = ()
+    """Of regressions and trees: the targets they answer."""
     forests: dict[str, tuple[int, bool]] = Field(default_factory=dict)
     """Of trees, by target: how many, and whether the one is of the second of two classes."""
 
@@ -97,10 +99,10 @@ def write(stack: Any, folder: Path, overwrite: bool) -> None:
     with staged(folder, overwrite) as stage:
         arrays: Arrays = {}
         members = [save_member(n, member, stage, arrays) for n, member in enumerate(stack.members_.values())]
-        for name, head in stack.heads_.items():
-            arrays |= under(f"heads/{name}", of_head(head))
-        for d in stack.descriptions_:
-            arrays |= under(f"extractors/{d.name}", of_head(d.extractor)) if d.extractor is not None else {}
+        for n, head in enumerate(stack.heads_.values()):
+            arrays |= under(f"heads/{n}", of_head(head))
+        for n, d in enumerate(stack.descriptions_):
+            arrays |= under(f"extractors/{n}", of_head(d.extractor)) if d.extractor is not None else {}
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, stage / ARRAYS)
         saved = SavedStack(
             effort=stack.effort,
@@ -140,28 +142,27 @@ def save_member(number: int, member: Member, stage: Path, arrays: Arrays) -> Sav
         arrays |= under(f"members/{number}", of_classical(first))
         views = {view.name: view.preparation for view in first.views_}
         forests = {t: (len(a.forests), a.paired) for t, a in first.answers_.items() if isinstance(a, Trees)}
-        return SavedMember(**common, learner=first.learner, views=views, forests=forests)
+        return SavedMember(**common, learner=first.learner, views=views, answers=tuple(first.answers_), forests=forests)
     for n, fit in enumerate(member.fits):
         if not isinstance(fit, FusionModel):
             raise ConfigError(
-                f"models.{recipe.name}: {type(fit).__name__} is not one of fusiondx's own models, so a saved stack "
-                "could not be read back. Keep the stack in memory."
+                f"models.{recipe.name}: a stack can be saved with FusionModels only, and this is a "
+                f"{type(fit).__name__}. Keep the stack in memory."
             )
         fit.save(stage / f"network-{number}-{n}")
     return SavedMember(**common, learner="network")
 
 
 def of_classical(model: ClassicalModel) -> Arrays:
-    """The arrays of a regression or forest."""
+    """The arrays of a regression or forest; targets and views by number, for their names may hold anything."""
     found: Arrays = {"scales": np.asarray(model.scales_)}
     for n, view in enumerate(model.views_):
         found[f"views/{n}"] = view.directions
-    for target, answer in model.answers_.items():
+    for n, (target, answer) in enumerate(model.answers_.items()):
         parts: tuple[Linear | Forest, ...] = (answer,) if isinstance(answer, Linear) else answer.forests
-        for n, part in enumerate(parts):
-            found |= under(f"answers/{target}/{n}", {f.name: np.asarray(getattr(part, f.name)) for f in fields(part)})
-    for target, head in model.heads_.items():
-        found |= under(f"heads/{target}", of_head(head))
+        for k, part in enumerate(parts):
+            found |= under(f"answers/{n}/{k}", {f.name: np.asarray(getattr(part, f.name)) for f in fields(part)})
+        found |= under(f"heads/{n}", of_head(model.heads_[target]))
     return found
 
 
@@ -199,7 +200,7 @@ def read(folder: Path) -> tuple[SavedStack, Arrays]:
 
 def descriptions(saved: SavedStack, arrays: Arrays, folder: Path) -> Iterator[Description]:
     """How modalities are described, with what looks at images."""
-    for d in saved.descriptions:
+    for n, d in enumerate(saved.descriptions):
         if d.encoder is None or d.images is None:
             yield Description(d.name, d.modality)
             continue
@@ -207,7 +208,7 @@ def descriptions(saved: SavedStack, arrays: Arrays, folder: Path) -> Iterator[De
         extractor = drawn(bare, d.images)
         if extractor is None:
             raise RunError(f"{folder}: '{d.name}' names an encoder that looks at no images.")
-        filled(extractor, within(f"extractors/{d.name}", arrays), folder)
+        filled(extractor, within(f"extractors/{n}", arrays), folder)
         yield Description(d.name, d.modality, d.encoder, extractor, d.cropped)
 
 
@@ -228,12 +229,13 @@ def classical(m: SavedMember, arrays: Arrays, targets: Mapping[str, TargetValues
     try:
         model.views_ = tuple(View(v, p, arrays[f"views/{n}"]) for n, (v, p) in enumerate(m.views.items()))
         model.scales_ = tuple(arrays["scales"].tolist())
-        model.answers_ = {name: answer(m, name, within(f"answers/{name}", arrays)) for name in targets}
+        model.answers_ = {t: answer(m, t, within(f"answers/{n}", arrays)) for n, t in enumerate(m.answers)}
+        asked = {t: targets[t] for t in m.answers}
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{folder}: the arrays of '{m.name}' do not belong to the stack described beside them."
         ) from error
-    model.heads_ = {name: head(t, within(f"heads/{name}", arrays), folder) for name, t in targets.items()}
+    model.heads_ = heads(asked, arrays, folder)
     return model
 
 
@@ -252,10 +254,11 @@ def forest(arrays: Arrays) -> Forest:
     return Forest(**{**arrays, **single})
 
 
-def head(target: TargetValues, arrays: Arrays, folder: Path) -> Head:
-    """The head of a target, as it was fitted."""
-    made = plain_head(target)
-    filled(made, arrays, folder)
+def heads(targets: Mapping[str, TargetValues], arrays: Arrays, folder: Path) -> dict[str, Head]:
+    """The heads of these targets, as they were fitted."""
+    made = {name: plain_head(target) for name, target in targets.items()}
+    for n, head in enumerate(made.values()):
+        filled(head, within(f"heads/{n}", arrays), folder)
     return made
 
 

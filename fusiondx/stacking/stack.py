@@ -219,10 +219,7 @@ class Stack(Answering):
         stack.landmark_ = saved.landmark
         stack.descriptions_ = tuple(saving.descriptions(saved, arrays, place))
         stack.modalities_ = tuple(dict.fromkeys(d.modality for d in stack.descriptions_))
-        stack.heads_ = {
-            name: saving.head(target, saving.within(f"heads/{name}", arrays), place)
-            for name, target in stack.targets_.items()
-        }
+        stack.heads_ = saving.heads(stack.targets_, arrays, place)
         stack.questions_ = {n: Question(stack.heads_[n], outputs_of(t)) for n, t in stack.targets_.items()}
         made = saving.members(saved, arrays, stack.targets_, place)
         stack.members_ = {member.recipe.name: member for member in made}

@@ -172,12 +172,28 @@ def test_saved_and_loaded_it_says_the_same(fitted: fdx.Stack, whole: fdx.Cohort,
         fdx.Stack.load(tmp_path / "stack")
 
 
+def test_targets_may_be_called_anything_when_saved(whole: fdx.Cohort, tmp_path: Path) -> None:
+    asked = {"a": TARGETS["label"], "a/0": TARGETS["level"], "0": TARGETS["marks"]}
+    odd = cohort(targets=asked)
+    stack = fdx.Stack(training=QUICK).fit(odd)
+    loaded = fdx.Stack.load(stack.save(tmp_path / "stack"))
+    for target, prediction in stack.predict(odd).items():
+        pd.testing.assert_frame_equal(loaded.predict(odd)[target].to_frame(), prediction.to_frame())
+
+
 def test_a_saved_stack_that_was_tampered_with_is_refused(fitted: fdx.Stack, tmp_path: Path) -> None:
     place = fitted.save(tmp_path / "stack") / "stack.json"
     said = json.loads(place.read_text())
+    said["members"][0]["answers"][0] = "lable"
+    place.write_text(json.dumps(said))
+    with pytest.raises(RunError, match="do not belong"):
+        fdx.Stack.load(tmp_path / "stack")
     said["members"][0]["learner"] = "os.system"
     place.write_text(json.dumps(said))
     with pytest.raises(ConfigError, match="learner"):
+        fdx.Stack.load(tmp_path / "stack")
+    place.write_text(json.dumps({**said, "format": 2}))
+    with pytest.raises(RunError, match="format 3"):
         fdx.Stack.load(tmp_path / "stack")
 
 
@@ -300,7 +316,7 @@ COLUMNS = {
 
 @pytest.mark.parametrize("known", [0, 1])
 @pytest.mark.parametrize("target", COLUMNS)
-def test_a_member_says_nothing_of_a_target_its_patients_do_not_know(target: str, known: int) -> None:
+def test_a_member_says_nothing_of_a_target_its_patients_do_not_know(target: str, known: int, tmp_path: Path) -> None:
     table = frame()
     table.loc[:44, [c for c in table if c.startswith("g")]] = np.nan
     table[COLUMNS[target]] = table[COLUMNS[target]].astype(object)
@@ -313,9 +329,10 @@ def test_a_member_says_nothing_of_a_target_its_patients_do_not_know(target: str,
     mine = stack.weights_[stack.weights_["target"] == target]
     assert "ridge of clinical" in set(mine["member"])
     assert mine.loc[mine["member"] == "ridge of omics", "weight"].sum() == 0
-    assert np.isfinite(stack.predict(disjoint)[target].to_frame().select_dtypes("number").replace(np.inf, 0)).all(
-        axis=None
-    )
+    said = stack.predict(disjoint)[target].to_frame()
+    assert np.isfinite(said.select_dtypes("number").replace(np.inf, 0)).all(axis=None)
+    loaded = fdx.Stack.load(stack.save(tmp_path / "stack"))
+    pd.testing.assert_frame_equal(loaded.predict(disjoint)[target].to_frame(), said)
 
 
 def test_a_table_that_tells_nobody_apart_is_left_out_aloud_or_silent_in_an_inner_fold() -> None:
@@ -331,13 +348,16 @@ def test_a_table_that_tells_nobody_apart_is_left_out_aloud_or_silent_in_an_inner
     assert np.isfinite(stack.predict_proba(odd)).all()
 
 
-def test_a_label_that_is_blank_for_all_gets_a_constant() -> None:
+def test_a_label_that_is_blank_for_all_gets_a_constant(tmp_path: Path) -> None:
     table = frame().assign(m3=None)
     blank = fdx.Cohort.from_frame(table, modalities=TABLES, targets={"marks": fdx.Labels(("m1", "m2", "m3"))})
     stack = fdx.Stack(training=QUICK).fit(blank)
     trees = answers_of(stack.members_["trees of all"].fits[0].predict(blank)["marks"], stack.questions_["marks"].head)
     assert np.ptp(trees[:, 2]) == 0 < np.ptp(trees[:, 0])
-    assert np.isfinite(stack.predict(blank)["marks"].to_frame()).all(axis=None)
+    said = stack.predict(blank)["marks"].to_frame()
+    assert np.isfinite(said).all(axis=None)
+    loaded = fdx.Stack.load(stack.save(tmp_path / "stack"))
+    pd.testing.assert_frame_equal(loaded.predict(blank)["marks"].to_frame(), said)
 
 
 def test_an_inner_fold_without_events_tells_nothing() -> None:
