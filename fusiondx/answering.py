@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from fusiondx.core.parameters import Nested
 from fusiondx.core.predictions import ClassPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.cohort import Cohort
@@ -19,7 +19,7 @@ from fusiondx.errors import ConfigError, listed
 Floats = npt.NDArray[np.floating[Any]]
 
 
-class Answering(BaseEstimator, ABC):
+class Answering(Nested, ABC):
     """A model that, once fitted, answers the questions in `targets_` about the patients of a cohort."""
 
     targets_: Mapping[str, TargetValues]

@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from fusiondx.classical.model import ClassicalModel
 from fusiondx.core.predictions import Prediction
 from fusiondx.data.cohort import Cohort
+from fusiondx.errors import DataError, listed
 
 
 class ClinicalBaseline(BaseEstimator):
@@ -31,9 +32,12 @@ class ClinicalBaseline(BaseEstimator):
     def fit(self, cohort: Cohort, y: Any = None) -> Self:
         """Fit one regression per target, on the patients who have the table and a known value.
 
-        Raises `DataError` where there are none, `ConfigError` for a table the cohort does not have.
+        Raises `DataError` where a target has none, `ConfigError` for a table the cohort does not have.
         """
         self.model_ = ClassicalModel((self.modality,)).fit(cohort)
+        if lacking := [name for name in cohort.targets if name not in self.model_.answers_]:
+            who = f"No training patient has '{self.modality}' and an answer of {listed(lacking)}"
+            raise DataError(f"{who}. Give some who have both, or leave the target out.")
         return self
 
     def predict(self, cohort: Cohort) -> dict[str, Prediction]:

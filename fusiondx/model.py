@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -39,14 +39,14 @@ from fusiondx.core.components import (
 )
 from fusiondx.core.joining import read_by, shape_beside
 from fusiondx.core.predictions import Prediction
-from fusiondx.core.spec import MOST_SEED, Spec
+from fusiondx.core.spec import MOST_SEED
 from fusiondx.core.targets import Cause, Masks, TargetValues
 from fusiondx.data.augmentation import Augmentation, augmentations
 from fusiondx.data.batches import Batches, Prepared, shape_of
 from fusiondx.data.cohort import Cohort
 from fusiondx.encoders import AnyEncoder
 from fusiondx.encoders import default as default_encoder
-from fusiondx.errors import ConfigError, DataError, FusionDxError, did_you_mean
+from fusiondx.errors import ConfigError, DataError, FusionDxError
 from fusiondx.extraction import drawn, extracted, extractors
 from fusiondx.fusion import AnyFusion
 from fusiondx.heads import AnyHead
@@ -108,6 +108,8 @@ class FusionModel(Answering):
     True
     """
 
+    left_out: ClassVar[Mapping[str, Any]] = {"encoders": {}, "heads": {}, "training": Training()}
+
     def __init__(
         self,
         encoders: Mapping[str, Any] | None = None,
@@ -140,7 +142,7 @@ class FusionModel(Answering):
         `y`, when given, replaces the values of the first target: that is how scikit-learn hands labels over.
         Raises `DataError` for a cohort that cannot be learnt from and `ConfigError` for settings that do not fit it.
         """
-        check_settings(self.dim, self.seed, self.training)
+        check_settings(self.seed, self.training, self.dim)
         check_cohort(cohort)
         if y is not None:
             cohort = cohort.with_target(next(iter(cohort.targets)), y)
@@ -418,27 +420,6 @@ class FusionModel(Answering):
         self.networks_ = [self._build(bare, fusion, heads, self.targets_).eval() for _ in range(members)]
         return self._modules()
 
-    # -- scikit-learn -------------------------------------------------------------------------------------------
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters, also nested: ``fusion="gated"``, ``fusion__dropout=0.3``, ``encoders__omics="snn"``.
-
-        Raises `ValueError` for one that is not there.
-        """
-        left_out: dict[str, Any] = {"encoders": {}, "heads": {}, "training": Training()}
-        for name, value in sorted(params.items(), key=lambda item: item[0].count("__")):  # a spec, then what is in it
-            own, _, inner = name.partition("__")
-            if own not in self.get_params(deep=False):
-                raise ValueError(f"FusionModel has no parameter '{own}'.{did_you_mean(own, self._get_param_names())}")
-            held = getattr(self, own) or left_out.get(own)
-            setattr(self, own, changed(held, inner.split("__"), value, own) if inner else value)
-        return self
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name; with `deep` also those inside: ``fusion__dropout``, ``encoders__omics__hidden``."""
-        params = dict(super().get_params(deep=False))
-        return params | inner_params(params) if deep else params
-
 
 def drawn_by(networks: Sequence[Network], name: str, batches: Batches, ids: npt.NDArray[Any]) -> Segmentation:
     """The tumours that networks, on average, see in one modality; in evaluation mode, without gradients."""
@@ -460,7 +441,7 @@ def drawn_by(networks: Sequence[Network], name: str, batches: Batches, ids: npt.
     return Segmentation(name, ids, *(np.concatenate(part) for part in (patient, probability, truth, masked)))
 
 
-def check_settings(dim: object, seed: object, training: object) -> None:
+def check_settings(seed: object, training: object, dim: object = 1) -> None:
     """Refuse settings of the wrong type or out of range; a constructor must not, so `fit` does."""
     for name, value, least, most in (("dim", dim, 1, None), ("seed", seed, 0, MOST_SEED)):
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
@@ -495,26 +476,3 @@ def used(
 def clean_history(history: pd.DataFrame) -> dict[str, list[float | None]]:
     """The history as JSON can hold it: a gap is null."""
     return {str(name): [None if np.isnan(v) else float(v) for v in column] for name, column in history.items()}
-
-
-def inner_params(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings inside specs and mappings, as ``outer__inner``."""
-    found: dict[str, Any] = {}
-    for name, value in params.items():
-        if prefix:
-            found[f"{prefix}{name}"] = value
-        inside = value if isinstance(value, Mapping) else value.get_params() if isinstance(value, Spec) else {}
-        found |= inner_params(inside, f"{prefix}{name}__")
-    return found
-
-
-def changed(value: Any, path: list[str], new: Any, where: str) -> Any:
-    """`value`, a mapping or a spec, with the setting at `path` replaced; the original stays as it was."""
-    if not path:
-        return new
-    name, *rest = path
-    if isinstance(value, Mapping):
-        return {**value, name: changed(value.get(name), rest, new, f"{where}__{name}")}
-    if isinstance(value, Spec) and name in value.get_params():
-        return value.replace(**{name: changed(value.get_params()[name], rest, new, f"{where}__{name}")})
-    raise ValueError(f"{where} has no parameter '{name}'. Give {where} as a spec, such as fusion=Gated(), to set it.")

@@ -54,6 +54,17 @@ def reader(description: Description, cohort: Cohort) -> EncoderSpec:
     return READER if description.encoder else default_encoder(cohort.modalities[description.name].spec.kind)
 
 
+def check_models(models: object) -> None:
+    """Raise `ConfigError` for anything but estimators by name."""
+    if not isinstance(models, Mapping):
+        raise ConfigError(
+            f"models: got {type(models).__name__}. Give models by name, such as {{'mine': FusionModel()}}."
+        )
+    for name, model in models.items():
+        if isinstance(model, type) or not all(hasattr(model, verb) for verb in ("fit", "predict", "get_params")):
+            raise ConfigError(f"models.{name}: {model!r} is no estimator. Give one, such as FusionModel().")
+
+
 def of_users(models: Mapping[str, Any], modalities: Collection[str], taken: Sequence[str]) -> list[Recipe]:
     """Models of the user's own, which see the modalities as they are. Raises `ConfigError` for a name that is taken."""
     both = [name for name in models if name in taken]

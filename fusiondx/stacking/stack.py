@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,13 @@ from fusiondx.core.predictions import Prediction
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.cohort import Cohort
 from fusiondx.errors import ConfigError, DataError, FusionDxWarning, listed
+from fusiondx.model import check_settings
 from fusiondx.plain import outputs_of, plain_head, said_by, settled_head
 from fusiondx.stacking import saving
 from fusiondx.stacking.blend import Blend, fit_blend, teaches
 from fusiondx.stacking.describing import described_by, descriptions
 from fusiondx.stacking.member import Answers, Member, Question, Split
-from fusiondx.stacking.recipes import of_users, recipes
+from fusiondx.stacking.recipes import check_models, of_users, recipes
 from fusiondx.training import Training
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class Stack(Answering):
     (23, 2)
     """
 
+    left_out: ClassVar[Mapping[str, Any]] = {"models": {}, "training": Training()}
+
     def __init__(
         self,
         effort: Literal["fast", "thorough"] = "fast",
@@ -98,6 +101,8 @@ class Stack(Answering):
         """
         if self.effort not in FOLDS:
             raise ConfigError(f"effort: {self.effort!r}. Give one of: {listed(FOLDS)}.")
+        check_settings(self.seed, self.training)
+        check_models(self.models or {})
         check_cohort(cohort)
         if y is not None:
             cohort = cohort.with_target(next(iter(cohort.targets)), y)

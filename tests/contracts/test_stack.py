@@ -235,8 +235,12 @@ def test_models_of_the_users_own_may_join_but_not_be_saved(whole: fdx.Cohort, tm
     mine = whole.select(targets=["label"])
     stack = fdx.Stack(models={"mine": Shy()}, training=QUICK).fit(mine)
     assert "mine" in set(stack.weights_["member"])
-    with pytest.raises(ConfigError, match=r"models\.mine"):
-        stack.save(tmp_path / "stack")
+    for given, noun in (
+        (stack, "Shy"),
+        (fdx.Stack(models={"mine": fdx.Stack(training=QUICK)}, training=QUICK), "Stack"),
+    ):
+        with pytest.raises(ConfigError, match=rf"models\.mine: .* FusionModels only, and this is a {noun}\."):
+            given.fit(mine).save(tmp_path / "stack")
     with pytest.raises(ConfigError, match="Choose another"):
         fdx.Stack(models={"trees of all": Shy()}, training=QUICK).fit(mine)
 
@@ -282,12 +286,33 @@ def test_models_of_the_users_own_see_the_modalities_as_they_are(
 def test_mistakes_are_told_before_anything_is_trained(whole: fdx.Cohort) -> None:
     with pytest.raises(ConfigError, match="effort"):
         fdx.Stack("heroic").fit(whole)  # pyright: ignore
+    with pytest.raises(ConfigError, match=r"seed: -1\. Give a whole number"):
+        fdx.Stack(seed=-1).fit(whole)
+    with pytest.raises(ConfigError, match=r"training: got dict"):
+        fdx.Stack(training={"epochs": 2}).fit(whole)  # pyright: ignore
+    with pytest.raises(ConfigError, match=r"models: got list\. Give models by name"):
+        fdx.Stack(models=[fdx.FusionModel()]).fit(whole)  # pyright: ignore
+    with pytest.raises(ConfigError, match=r"models\.mine: 'ridge' is no estimator"):
+        fdx.Stack(models={"mine": "ridge"}).fit(whole)
     with pytest.raises(NotFittedError):
         fdx.Stack().predict(whole)
     with pytest.raises(DataError, match="Expected a Cohort"):
         fdx.Stack().fit(np.zeros((3, 2)))
     with pytest.raises(DataError, match="no targets"):
         fdx.Stack().fit(whole.select(targets=[]))
+
+
+def test_settings_inside_are_set_and_seen_as_those_of_other_models() -> None:
+    mine = fdx.FusionModel(fusion=fdx.Gated(), training=QUICK)
+    stack = fdx.Stack(models={"mine": mine}, training=QUICK)
+    stack.set_params(training__epochs=1, models__mine__seed=3, models__mine__fusion__dropout=0.3, effort="thorough")
+    assert (stack.training, stack.effort) == (QUICK.replace(epochs=1), "thorough")
+    seen = stack.get_params()
+    assert (seen["models__mine__seed"], seen["models__mine__fusion__dropout"]) == (3, 0.3)
+    assert (mine.seed, mine.fusion) == (0, fdx.Gated())
+    assert clone(stack).get_params()["models__mine__training__epochs"] == 2
+    with pytest.raises(ValueError, match=r"Stack has no parameter 'sed'\. Did you mean 'seed'"):
+        stack.set_params(sed=1)
 
 
 def test_best_is_a_stack() -> None:
