@@ -66,7 +66,7 @@ class FrameSource:
 
     def matrix(self, id: str, columns: Sequence[str]) -> tuple[Array, Array]:
         ids = read_ids(self, id)
-        return ids, numbers(self.frame(columns), ids, self.name).astype(np.float32)
+        return ids, single(numbers(self.frame(columns), ids, self.name))
 
 
 @dataclass(frozen=True)
@@ -281,6 +281,12 @@ def numbers(frame: pd.DataFrame, ids: Array, name: str) -> npt.NDArray[np.float6
     values = np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
     refuse_infinite([values], ids, list(frame.columns), name)
     return values
+
+
+def single(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Numbers in single precision; an absurd one costs nobody a run, and becomes the largest there is."""
+    most = float(np.finfo(np.float32).max)
+    return values.clip(-most, most).astype(np.float32)
 
 
 def refuse_infinite(blocks: Sequence[Array], ids: Array, columns: Sequence[str], name: str) -> None:

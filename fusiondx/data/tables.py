@@ -15,7 +15,7 @@ from jaxtyping import Float
 from pydantic import Field
 
 from fusiondx.core.spec import Spec, spec
-from fusiondx.data.reading import Source, labels, matching, numbers, read_ids, refuse_duplicate_ids, refuse_infinite
+from fusiondx.data.reading import Source, labels, matching, numbers, read_ids, refuse_duplicate_ids, single
 from fusiondx.errors import ConfigError, FusionDxWarning, listed
 
 Array = npt.NDArray[Any]
@@ -53,9 +53,7 @@ class Table(Spec):
         categorical = matching(source, self.categorical, besides=(*keys, *numeric)) if self.categorical else ()
         self._check(numeric, categorical)
         frame = source.frame([*numeric, *categorical])
-        with np.errstate(over="ignore"):  # what overflows is refused
-            values = numbers(frame[list(numeric)], ids, source.name).astype(np.float32)
-        refuse_infinite([values], ids, numeric, source.name)
+        values = single(numbers(frame[list(numeric)], ids, source.name))
         groups = {name: recoded(labels(frame[name]), self.recode.get(name, {})) for name in categorical}
         data = TableData(self, values, numeric, groups)
         data.warn_of_empty_columns(source.name)

@@ -360,7 +360,7 @@ class TestSeries:
         frame = pd.DataFrame({"patient_id": ["P1", "P2"], "ct": ["ct/P1", "ct/P2"]})
         cohort = fdx.Cohort.from_frame(frame, modalities={"ct": STACK}, data=tmp_path)
         assert cohort.modalities["ct"].present.all()
-        with pytest.raises(fdx.FusionDxError, match="do not exist"):
+        with pytest.raises(fdx.FusionDxError, match="cannot be opened, being folders"):
             fdx.Cohort.from_frame(frame, modalities={"ct": NATIVE.replace(path="ct")}, data=tmp_path)
 
 
