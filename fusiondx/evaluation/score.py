@@ -315,6 +315,9 @@ def _check(prediction: Prediction, truth: TargetValues, first: Part) -> None:
         raise DataError("The labels predicted are not those of the truths, or in another order. Predict the same.")
     if isinstance(prediction, CompetingPrediction) and prediction.causes != truth.classes:
         raise DataError("The causes predicted are not those of the truths, or in another order. Predict the same.")
+    said, true = (getattr(given, "unit", "") for given in (prediction, truth.spec))
+    if said and true and said != true:  # a number may come without
+        raise DataError(f"Predictions are in {said}, truths in {true}. Give both in the same unit.")
     asked, same = _question(prediction, truth), _question(*first)
     if odd := [name for name in asked if asked[name] != same[name]]:
         raise DataError(f"Held-out sets differ in {listed(odd)}, or in the order of them. Judge one question only.")

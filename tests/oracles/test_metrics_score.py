@@ -285,6 +285,19 @@ def test_what_does_not_fit_is_refused(folds):
         score(folds, replicates=0)
 
 
+def test_times_and_numbers_of_another_unit_are_refused():
+    ids = np.arange(3).astype(str)
+    times = {"time": np.array([1.0, 2.0, 3.0]), "event": np.array([1, 0, 1])}
+    said = SurvivalPrediction(ids, np.zeros(3), np.array([2.0]), np.full((3, 1), 0.5), unit="months")
+    with pytest.raises(DataError, match="in months, truths in days"):
+        score([(said, TargetValues(Survival("t", "e", unit="days"), times, np.ones(3, dtype=bool)))])
+    size = NumberPrediction(ids, np.arange(3.0), unit="mm")
+    for unit in ("mm", ""):
+        score([(size, TargetValues(Number("size", unit=unit), {"value": np.ones(3)}, np.ones(3, dtype=bool)))])
+    with pytest.raises(DataError, match="in mm, truths in cm"):
+        score([(size, TargetValues(Number("size", unit="cm"), {"value": np.ones(3)}, np.ones(3, dtype=bool)))])
+
+
 def test_parts_that_ask_different_things_are_refused():
     rng = np.random.default_rng(0)
     chance, time, event = rng.dirichlet(np.ones(3), 9), rng.exponential(size=9), np.resize([1, 2, 0], 9)
