@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from fusiondx.core.spec import Spec, spec
+from fusiondx.errors import DataError, listed
 
 Array = npt.NDArray[Any]
 
@@ -198,14 +199,20 @@ class TargetValues:
         return np.where(self.known, label, -1)
 
     def of_label(self, name: str) -> TargetValues:
-        """One of several labels as a diagnosis of its own, ``no`` or ``yes``."""
-        at = self.classes.index(name)
+        """One of several labels as a diagnosis of its own, ``no`` or ``yes``. Raises `DataError` where it is none."""
+        at = self._place(name)
         spec = Classes(column=name, classes=("no", "yes"))
         return TargetValues(spec, {"label": self.fields["label"][:, at]}, self.fields["told"][:, at], ("no", "yes"))
 
     def of_cause(self, name: str) -> TargetValues:
-        """One of several causes on its own: event 1 where it came first, 2 where another one did."""
+        """One of several causes on its own: event 1 where it came first, 2 where another one did. Raises `DataError`
+        where it is none."""
         assert isinstance(self.spec, CompetingRisks)
         met = self.fields["event"]
-        event = np.where(met == 1 + self.classes.index(name), 1, np.where(met > 0, 2, 0)).astype(np.int64)
+        event = np.where(met == 1 + self._place(name), 1, np.where(met > 0, 2, 0)).astype(np.int64)
         return TargetValues(Cause(name, self.spec.unit), {"time": self.fields["time"], "event": event}, self.known)
+
+    def _place(self, name: str) -> int:
+        if name not in self.classes:
+            raise DataError(f"'{name}' was predicted, which is none of {listed(self.classes)}. Predict what is asked.")
+        return self.classes.index(name)

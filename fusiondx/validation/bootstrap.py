@@ -31,13 +31,15 @@ def bootstrap_632plus(
     the apparent one, a bootstrap of patients, moved by the optimism (Noma et al. 2021). Copies of a patient in a
     sample are different patients to early stopping: switch it off with ``Training(validation=0)`` where that matters.
 
-    `Undefined` where no sample can be judged. Raises `ConfigError` for another kind of target.
+    `Undefined` where no sample can be judged. Raises `ConfigError` for another kind of target, none, or no replicates.
 
     >>> clinical = fdx.FusionModel(training=quick)
     >>> found = fdx.bootstrap_632plus(clinical, cohort.select(modalities=["clinical"]), replicates=3)
     >>> found.metric
     'c_index'
     """
+    if not cohort.targets or replicates < 1:
+        raise ConfigError("The .632+ bootstrap needs a cohort with a target, and replicates of at least 1.")
     asked = cohort if target is None else cohort.select(targets=[target])
     name, values = next(iter(asked.targets.items()))
     metric = primary_metric(values)

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from fusiondx.core.predictions import CompetingPrediction, LabelsPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.targets import TargetValues
 from fusiondx.data.cohort import Cohort
+from fusiondx.errors import ConfigError, DataError, listed
 from fusiondx.evaluation.score import score
 from fusiondx.modality_use import Asked, ask, ways
 from fusiondx.model import FusionModel
@@ -52,6 +53,11 @@ class Contender:
     asked: list[Asked] = field(default_factory=list)
     """What it said then, fold by fold."""
 
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for fewer than no permutations."""
+        if self.permutations < 0:
+            raise ConfigError(f"permutations={self.permutations}. Give 0 to leave them out, or more.")
+
     def view(self, cohort: Cohort) -> Cohort:
         """What it sees of a cohort."""
         if self.only is None:
@@ -81,11 +87,18 @@ class Contender:
         return fitted
 
     def judge(self, fitted: Any, test: Cohort, fold: int = 0) -> None:
-        """Keep its predictions for held-out patients beside their true values."""
+        """Keep its predictions for held-out patients beside their true values, of the targets that these have.
+
+        Raises `DataError` where they have none, or other labels or causes.
+        """
         seen = self.view(test)
         if len(seen):
-            for target, prediction in fitted.predict(seen).items():
-                for name, part in judged(target, prediction, seen.targets[target]):
+            said = fitted.predict(seen)
+            shared = [target for target in said if target in seen.targets]
+            if not shared:
+                raise DataError(f"The cohort has no target that the model predicts: {listed(said)}.")
+            for target in shared:
+                for name, part in judged(target, said[target], seen.targets[target]):
                     self.parts[name].append(part)
         if isinstance(fitted, FusionModel):
             for target, part in overlaps(fitted, seen):

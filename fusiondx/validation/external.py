@@ -69,7 +69,7 @@ def external_validate(
     asked for, in five cross-fitted parts (see `recalibrated`); results are given without it as well.
 
     Raises `DataError` where patients took part in training or a table covers too little, `ConfigError` for settings
-    out of range or a recalibration that no target allows.
+    out of range, a recalibration that no target allows or another model than a fitted `FusionModel`.
 
     >>> other = fdx.Cohort.read(fdx.simulate("elsewhere", patients=40, image_size=16, seed=1), unknown="drop")
     >>> frozen = fdx.FusionModel.load(model.save("frozen"))  # which does not remember patients: ids here are the same
@@ -79,6 +79,8 @@ def external_validate(
     """
     if not 0 < coverage <= 1 or recalibrate not in ("none", "intercept", "slope"):
         raise ConfigError("Give coverage above 0, up to 1, and recalibrate as 'none', 'intercept' or 'slope'.")
+    if not hasattr(model, "preparations_"):
+        raise ConfigError("External validation is of a fitted FusionModel. Fit it; judge other models with evaluate.")
     if getattr(model, "cohort_", None) is not None:
         refuse_overlap(model.cohort_, cohort)
     covered = coverage_of(model, cohort)
@@ -106,7 +108,8 @@ def refitted(lead: Contender, how: Literal["intercept", "slope"], seed: int) -> 
             other.parts[target] = kept
     if not other.parts:
         raise ConfigError(
-            f"recalibrate='{how}': no target allows it. Diagnoses of two classes do, survival only by 'intercept'."
+            f"recalibrate='{how}': no target allows it. Diagnoses of two classes do, survival only by 'intercept', "
+            "of five patients or more."
         )
     return other
 

@@ -24,13 +24,16 @@ SMALLEST = 1e-6
 def recalibrated(
     prediction: Prediction, truth: TargetValues, how: Literal["intercept", "slope"], seed: int = 0
 ) -> Prediction | None:
-    """A prediction moved to fit the patients it is about; None for a kind of target that allows it not.
+    """A prediction moved to fit the patients it is about; None for a kind of target that allows it not, and where the
+    truth of fewer than five is known.
 
     Two classes: the log odds get a new intercept, or intercept and slope (Cox 1958; Steyerberg 2019). Survival, by
     "intercept": cumulative hazards times observed over expected events (van Houwelingen 2000). Each fifth of the
     patients is moved by what the other four say, so that the result is not judged on the answers that made it. Whose
     truth is unknown is moved by all. Ranks within a fifth stay as they are.
     """
+    if truth.known.sum() < PARTS:
+        return None
     if isinstance(prediction, ClassPrediction) and len(prediction.classes) == 2:
         given = logit(np.clip(prediction.probability[:, 1], SMALLEST, 1 - SMALLEST))
         yes = truth.fields["label"] == 1
