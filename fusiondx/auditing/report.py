@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fusiondx.auditing.case import Case, Told
@@ -96,7 +97,7 @@ def line(finding: Finding) -> str:
 
 def audit(
     cohort: Cohort,
-    split: Iterable[Fold] | tuple[Cohort, Cohort],
+    split: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]] | tuple[Cohort, Cohort],
     model: Any = None,
     *,
     waivers: Mapping[str, str] | None = None,
@@ -150,11 +151,11 @@ def refuse_waivers(waivers: Mapping[str, str]) -> None:
     for code, reason in waivers.items():
         if code not in codes:
             raise ConfigError(f"waivers: there is no check '{code}'.{did_you_mean(code, codes)}")
-        if not str(reason).strip():
+        if not str(reason or "").strip():
             raise ConfigError(f"waivers: {code} is waived without a reason. Write why it is acceptable.")
 
 
-def folds_of(cohort: Cohort, split: Iterable[Fold] | tuple[Cohort, Cohort]) -> tuple[Fold, ...]:
+def folds_of(cohort: Cohort, split: Iterable[Any]) -> tuple[Fold, ...]:
     """The split as positions in the cohort."""
     pairs: list[Any] = list(split)
     sides = [side for side in pairs if isinstance(side, Cohort)]
@@ -163,7 +164,13 @@ def folds_of(cohort: Cohort, split: Iterable[Fold] | tuple[Cohort, Cohort]) -> t
         if (train < 0).any() or (test < 0).any():
             raise DataError("The split has patients who are not in the cohort. Audit the cohort that was split.")
         return ((train, test),)
-    folds = tuple((np.asarray(train), np.asarray(test)) for train, test in pairs)
-    if any(side.size and side.max() >= len(cohort) for fold in folds for side in fold):
-        raise DataError("The split has positions beyond the cohort. Audit the cohort that was split.")
-    return folds
+    try:
+        return tuple((positions(cohort, train), positions(cohort, test)) for train, test in pairs)
+    except IndexError as error:
+        raise DataError("The split has positions beyond the cohort. Audit the cohort that was split.") from error
+
+
+def positions(cohort: Cohort, side: Any) -> npt.NDArray[np.int64]:
+    """One side of a fold counted from 0, whether given so, from the end or as a mask, as NumPy takes them."""
+    index = np.asarray(side)
+    return np.arange(len(cohort))[index if index.size else []]

@@ -31,5 +31,4 @@ class Audit(Spec):
 
     def of(self, cohort: Cohort, split: Iterable[tuple[Index, Index]], models: Mapping[str, Any]) -> AuditReport:
         """What the checks find; `split` holds the positions of training and of held-out patients, fold by fold."""
-        folds = [(np.asarray(train, dtype=np.int64), np.asarray(test, dtype=np.int64)) for train, test in split]
-        return audit(cohort, folds, models, waivers=self.waivers, index=self.index, dated=self.dated)
+        return audit(cohort, split, models, waivers=self.waivers, index=self.index, dated=self.dated)

@@ -92,6 +92,18 @@ def test_a_split_of_another_cohort_is_refused():
         fdx.audit(cohort[:30], cohort.split(0.5))
 
 
+def test_folds_may_be_masks_or_count_from_the_end():
+    cohort = simulate_null(60)
+    first = np.arange(60) < 40
+    plain = fdx.audit(cohort, [(np.arange(40), np.arange(40, 60))])
+    assert fdx.audit(cohort, [(first, ~first)]) == fdx.audit(cohort, [(range(40), range(-20, 0))]) == plain
+    found = fdx.audit(cohort, [(np.arange(60), [-1])]).findings[0]
+    assert (found.code, found.patients) == ("FDX001", str(cohort.ids[-1]))
+    for beyond in (-61, 60):
+        with pytest.raises(DataError, match="positions beyond"):
+            fdx.audit(cohort, [(np.arange(40), [beyond])])
+
+
 def test_a_column_that_is_dated_must_be_there(tmp_path):
     cohort = simulate_null(60)
     with pytest.raises(ConfigError, match="no input column 'psa'"):
