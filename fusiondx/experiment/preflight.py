@@ -18,6 +18,7 @@ from fusiondx.encoders import Backbone
 from fusiondx.errors import ConfigError, DataError
 from fusiondx.experiment.file import Experiment, Model, Stacking, at
 from fusiondx.experiment.tuning import inner_parts
+from fusiondx.validation.rivals import field_of
 
 
 def read_patients(experiment: Experiment, path: Path, data: Path | None) -> Cohort:
@@ -37,6 +38,7 @@ def check(experiment: Experiment, cohort: Cohort) -> None:
         refuse_unknown("sweep.target", {target: None} if target else {}, "target", list(cohort.targets))
         for point in experiment.sweep.samples():
             check_model(at(experiment.settings[""], point), cohort, "sweep.over: model")
+    field_of(experiment.build(), cohort, experiment.evaluation.baselines, 0)  # refuses a name that is a baseline's
     check_audit(experiment.evaluation.leaks, cohort)
     for train in training_parts(experiment, cohort):
         check_learnable(train)

@@ -162,7 +162,8 @@ def save(models: Mapping[str, Any], place: Path, several: bool) -> dict[str, str
 def write(report: Report, stage: Path) -> None:
     """Write the report, as tables, as JSON and as a page."""
     (stage / folder.PREDICTIONS).mkdir()
-    found = {f"{result.model} {result.target}": result for result in report.results}
+    # names may hold spaces: "a" and "b c" are others than "a b" and "c"
+    found = {f"{result.model}\0{result.target}": result for result in report.results}
     for name, file in folder.file_names(found).items():
         tables.write_csv(tables.predictions(found[name].parts), stage / folder.PREDICTIONS / f"{file}.csv")
     tables.write_csv(tables.by_model(report.history), stage / folder.HISTORY)

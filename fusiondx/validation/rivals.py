@@ -11,7 +11,7 @@ from fusiondx.baselines import ClinicalBaseline
 from fusiondx.core.joining import read_by
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.tables import Table
-from fusiondx.errors import ConfigError
+from fusiondx.errors import ConfigError, listed
 from fusiondx.model import FusionModel
 from fusiondx.validation.contender import Contender
 
@@ -19,12 +19,20 @@ from fusiondx.validation.contender import Contender
 def field_of(
     models: Answering | Mapping[str, Answering], cohort: Cohort, baselines: bool, permutations: int
 ) -> list[Contender]:
-    """All contenders: the models, and with `baselines` each modality alone and a clinical regression."""
+    """All contenders: the models, and with `baselines` each modality alone and a clinical regression.
+
+    Raises `ConfigError` where a model is called as a baseline is, by which their results would be mixed up.
+    """
     mine = named(models)
     leads = [Contender(name, "model", model, permutations=permutations) for name, model in mine.items()]
     # settings for single modalities come from a model that has such, not from one that chooses them
     plain = next((model for model in mine.values() if isinstance(model, FusionModel)), next(iter(mine.values())))
-    return [*leads, *(rivals(plain, cohort) if baselines else [])]
+    others = rivals(plain, cohort) if baselines else []
+    kinds = {values.spec.kind for values in cohort.targets.values()}
+    taken = {other.named(kind) for other in others for kind in kinds}
+    if shared := [name for name in mine if name in taken]:
+        raise ConfigError(f"A model may not be called as a baseline is: {listed(shared)}. Rename it.")
+    return [*leads, *others]
 
 
 def rivals(model: Answering, cohort: Cohort) -> list[Contender]:

@@ -110,6 +110,70 @@ def test_external_validation_refuses_training_patients_and_odd_settings(model):
             fdx.external_validate(model, cohort(frame(20, 1)), **settings)
 
 
+def test_external_validation_is_of_a_fitted_fusion_model(model):
+    tuned = fdx.Tuned(model, {"dim": [4]}, folds=2).fit(cohort(frame(40)))
+    for other in (fdx.FusionModel(), tuned):
+        with pytest.raises(ConfigError, match="of a fitted FusionModel"):
+            fdx.external_validate(other, cohort(frame(20, 1)))
+
+
+def asking(table, **targets):
+    return fdx.Cohort.from_frame(table, modalities={"clinical": fdx.Table(numeric=("marker",))}, targets=targets)
+
+
+def test_a_model_is_judged_on_the_targets_there_are():
+    label, age = fdx.Classes("label", ("good", "bad")), fdx.Number("age")
+    both = fdx.FusionModel(dim=8, training=QUICK).fit(asking(frame(), label=label, years=age))
+    elsewhere = frame(30, 1)
+    assert fdx.evaluate(both, asking(elsewhere, years=age), replicates=5).targets == ("years",)
+    assert fdx.external_validate(both, asking(elsewhere, label=label), replicates=5).report.targets == ("label",)
+    for other in (asking(elsewhere), asking(elsewhere, size=age)):
+        with pytest.raises(DataError, match="no target that the model predicts: label, years"):
+            fdx.evaluate(both, other)
+
+
+def test_labels_that_the_cohort_lacks_are_told():
+    table = frame().assign(one=np.resize([0, 1], 90), two=np.resize([0, 1, 1], 90))
+    model = fdx.FusionModel(dim=8, training=QUICK).fit(asking(table, found=fdx.Labels(("one", "two"))))
+    other = table.assign(patient_id="other " + table["patient_id"])
+    with pytest.raises(DataError, match="'two' was predicted, which is none of one"):
+        fdx.evaluate(model, asking(other, found=fdx.Labels(("one",))))
+
+
+@pytest.mark.parametrize("name", ["clinical alone", "clinical (logistic regression)"])
+def test_a_model_called_as_a_baseline_is_refused(name):
+    modalities = {"clinical": fdx.Table(numeric=("age",)), "lab": fdx.Table(numeric=("marker",))}
+    two = fdx.Cohort.from_frame(frame(), modalities=modalities, targets={"label": fdx.Classes("label")})
+    with pytest.raises(ConfigError, match="may not be called as a baseline"):
+        fdx.cross_validate({name: fdx.FusionModel(training=QUICK)}, two, 2)
+    report = fdx.cross_validate({name: fdx.FusionModel(training=QUICK)}, two, 2, baselines=False, replicates=5)
+    assert [result.model for result in report.results] == [name]
+
+
+def test_fewer_permutations_than_none_are_refused():
+    with pytest.raises(ConfigError, match="permutations=-1"):
+        fdx.cross_validate(fdx.FusionModel(training=QUICK), cohort(frame(20)), 2, permutations=-1)
+
+
+def test_folds_as_masks_or_counted_from_the_end_are_audited_as_such():
+    first = np.arange(90) < 45
+    told = [
+        fdx.cross_validate(
+            fdx.FusionModel(dim=8, training=QUICK), cohort(frame()), folds, baselines=False, replicates=5
+        ).audit.set_index("code")["message"]["FDX001"]
+        for folds in ([(first, ~first)], [(np.arange(90), np.arange(-45, 0))])
+    ]
+    assert pd.isna(told[0])
+    assert told[1].startswith("45 patients both trained and tested on")
+
+
+def test_recalibration_needs_five_patients_whose_truth_is_known(model):
+    few = frame(30, 1)
+    few.loc[4:, "label"] = None
+    with pytest.raises(ConfigError, match="of five patients or more"):
+        fdx.external_validate(model, cohort(few), recalibrate="slope")
+
+
 def test_recalibration_stands_beside_the_frozen_model(model):
     found = fdx.external_validate(model, cohort(frame(80, 1)), recalibrate="slope", replicates=20)
     names = [result.model for result in found.report.results]
@@ -156,3 +220,9 @@ def test_632_plus_by_hand():
     weight = 0.632 / (1 - 0.368 * overfit)
     np.testing.assert_allclose(weighed(0.9, 0.7, 0.5), 0.9 * (1 - weight) + 0.7 * weight)
     assert weighed(0.9, 0.3, 0.5) == weighed(0.9, 0.5, 0.5), "worse than chance is chance"
+
+
+def test_632_plus_needs_a_target_and_samples():
+    for patients, replicates in ((cohort(frame(20)).select(targets=[]), 5), (cohort(frame(20)), 0)):
+        with pytest.raises(ConfigError, match="needs a cohort with a target, and replicates"):
+            fdx.bootstrap_632plus(fdx.FusionModel(training=QUICK), patients, replicates=replicates)
