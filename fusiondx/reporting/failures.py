@@ -11,6 +11,7 @@ import pandas as pd
 
 from fusiondx.core.predictions import ClassPrediction, NumberPrediction, Prediction, SurvivalPrediction
 from fusiondx.core.targets import TargetValues
+from fusiondx.errors import ConfigError
 from fusiondx.reporting.report import FAILURES, Report, Result
 from fusiondx.reporting.words import number
 
@@ -22,7 +23,10 @@ def failure_frame(report: Report, most: int) -> pd.DataFrame:
 
     A diagnosis: by the probability given to the true class. A number: by the distance. A prognosis: patients with the
     event among the longest-lived half by prediction, the earliest event first. Columns: `FAILURES`.
+    Raises `ConfigError` where `most` is negative.
     """
+    if most < 0:
+        raise ConfigError(f"most={most}. Give 0 or more.")
     rows = [row for result in report.results if result.role == "model" for row in _worst(result, most)]
     return pd.DataFrame(rows, columns=list(FAILURES))
 

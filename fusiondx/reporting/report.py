@@ -11,6 +11,7 @@ import pandas as pd
 
 from fusiondx.core.predictions import Prediction
 from fusiondx.core.targets import TargetValues
+from fusiondx.errors import RunError
 from fusiondx.evaluation.estimate import Estimate, Outcome, Undefined
 from fusiondx.reporting.words import ROLES, aligned, number, outcome, plain, title
 
@@ -108,7 +109,7 @@ class Report:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Everything needed to draw the page again, without patient ids (but for those of `failures`); also written to
-        `path` when given.
+        `path` when given. Raises `RunError` where that cannot be written.
 
         Predictions are kept for patients with a known true value; survival curves at the times the page looks at.
         """
@@ -116,7 +117,7 @@ class Report:
 
         text = write(self)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            _write(Path(path), text)
         return text
 
     @staticmethod
@@ -127,14 +128,13 @@ class Report:
         return read(Path(path))
 
     def to_html(self, path: str | Path) -> Path:
-        """Write the report as one self-contained page, which loads nothing and runs no script."""
+        """Write the report as one self-contained page, which loads nothing and runs no script. Raises `RunError` where
+        that cannot be written."""
         # matplotlib and Jinja are loaded only when a page is drawn
         from fusiondx.reporting.html import render
         from fusiondx.reporting.page import compose
 
-        path = Path(path)
-        path.write_text(render(compose(self)), encoding="utf-8")
-        return path
+        return _write(Path(path), render(compose(self)))
 
     def checklists(self) -> pd.DataFrame:
         """TRIPOD+AI, CLAIM, REMARK and PROBAST+AI, an item ticked only where the page shows what it asks for."""
@@ -145,6 +145,14 @@ class Report:
 
     def __str__(self) -> str:
         return "\n\n".join([plain(self.title), *(_listing(target, self.about(target)) for target in self.targets)])
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"The report could not be written to {path}: {error.strerror or error}.") from error
+    return path
 
 
 def _row(result: Result, found: Outcome) -> dict[str, object]:

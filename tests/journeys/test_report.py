@@ -14,10 +14,12 @@ import pytest
 
 from fusiondx.core.predictions import ClassPrediction, NumberPrediction, SurvivalPrediction
 from fusiondx.core.targets import Classes, Number, Survival, TargetValues
-from fusiondx.errors import RunError
+from fusiondx.errors import ConfigError, RunError
 from fusiondx.evaluation.estimate import Estimate, Undefined
 from fusiondx.evaluation.score import difference, score
+from fusiondx.experiment import running
 from fusiondx.reporting import figures, panels
+from fusiondx.reporting.failures import failure_frame
 from fusiondx.reporting.report import FAILURES, Report, Result
 from fusiondx.reporting.words import WIDTH, aligned, number, spread, title
 
@@ -377,6 +379,26 @@ def test_page_is_small_for_a_large_study(tmp_path):
     results = results_for("survival", "survival", patients=1000, folds=5) + results_for("age", "number", patients=1000)
     path = report_of(results[:6], results[6:]).to_html(tmp_path / "large.html")
     assert path.stat().st_size < 2_000_000
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    empty = Report("Nothing yet", ())
+    for write in (empty.to_html, empty.to_json):
+        with pytest.raises(RunError, match="could not be written"):
+            write(tmp_path / "nowhere" / "report")
+
+
+def test_fewer_failures_than_none_are_refused(full):
+    assert failure_frame(full, 0).empty
+    with pytest.raises(ConfigError, match="most=-1"):
+        failure_frame(full, -1)
+
+
+def test_every_prediction_is_kept_whatever_the_names(tmp_path):
+    names = {"a": "b c", "a b": "c"}
+    results = [replace(results_for(t, "survival", {m: ("model", 0.9)})[0], target=t) for m, t in names.items()]
+    running.write(Report("Names", tuple(results)), tmp_path)
+    assert sorted(file.name for file in (tmp_path / "predictions").iterdir()) == ["a-b-c-2.csv", "a-b-c.csv"]
 
 
 def test_a_report_of_nothing_is_still_a_page(tmp_path):
