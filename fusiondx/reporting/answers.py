@@ -93,7 +93,7 @@ def _confusion(result: Result) -> Drawing:
     counts, classes = panels.confusion(result), result.parts[0][1].classes
     right, total = int(np.trace(counts)), int(counts.sum())
     rows = tuple((plain(name), *(f"{n:,}" for n in row)) for name, row in zip(classes, counts, strict=True))
-    alt = f"Confusion matrix of {plain(result.model)}: {right} of {total} patients correct."
+    alt = f"Confusion matrix of {plain(result.target)} by {plain(result.model)}: {right} of {total} patients correct."
     return Drawing(
         "Confusion matrix",
         figures.confusion(counts, classes, alt),
@@ -119,7 +119,8 @@ def _followed(result: Result, unit: str) -> Section:
         for name, group in panel.groups.items()
         for time, remaining in zip(panel.times, group.at_risk, strict=True)
     )
-    svg = figures.survival(panel, unit, note, f"Kaplan-Meier curves by risk group. {sizes}. {note}".strip())
+    alt = f"Kaplan-Meier curves by risk group, {plain(result.target)}. {sizes}. {note}".strip()
+    svg = figures.survival(panel, unit, note, alt)
     drawing = Drawing("Kaplan-Meier by risk group", svg, caption.strip(), Table("Patients at risk", columns, rows))
     return Section(heading, drawings=(drawing, *drawings), shows=("prognosis",))
 

@@ -47,12 +47,12 @@ def diagnosis(result: Result) -> Iterator[Drawing]:
     of, who = plain(said.classes[1]), plain(result.model)
     calibrated = CalibrationDisplay.from_predictions(chance, positive, name=result.model)
     text = f"{who}: observed share of {of} against the predicted probability. {calibrated.said()}. {_CURVE} tenths."
-    yield _drawing("Calibration", calibrated, text)
+    yield _drawing("Calibration", result, calibrated, text)
     worth = DecisionCurveDisplay.from_predictions(chance, positive, name=result.model)
-    yield _drawing("Decision curve", worth, f"{who}: net benefit with its 95\u00a0% band. {BENEFIT}")
+    yield _drawing("Decision curve", result, worth, f"{who}: net benefit with its 95\u00a0% band. {BENEFIT}")
     spread = DistributionDisplay.from_predictions(chance, positive, name=result.model)
     counts = f"{int(positive.sum()):,} positive and {int((~positive).sum()):,} negative patients"
-    yield _drawing("Predicted probabilities", spread, f"{who}: probability of {of} among {counts}.")
+    yield _drawing("Predicted probabilities", result, spread, f"{who}: probability of {of} among {counts}.")
 
 
 def prognosis(result: Result, unit: str) -> Iterator[Drawing]:
@@ -77,7 +77,7 @@ def over_time(result: Result, unit: str) -> Iterator[Drawing]:
         shown = OverTimeDisplay.from_predictions(said, at, time, event, metric=metric, unit=unit, name=result.model)
         if len(shown.table):
             text = f"{who}: {TITLES[metric]} of the event by each time, with 95\u00a0% intervals; {_USELESS[metric]}."
-            yield _drawing(f"{TITLES[metric]} over time", shown, text)
+            yield _drawing(f"{TITLES[metric]} over time", result, shown, text)
     if curves and isinstance(result.parts[0][0], SurvivalPrediction):
         yield from _whole_curves(result)
 
@@ -94,7 +94,7 @@ def incidence(result: Result, unit: str) -> Iterator[Drawing]:
         f"{plain(result.model)}: share of patients in whom this event came first. Line: observed (Aalen-Johansen), "
         f"with its 95\u00a0% band{mean}."
     )
-    yield _drawing("Cumulative incidence", shown, text)
+    yield _drawing("Cumulative incidence", result, shown, text)
 
 
 def _whole_curves(result: Result) -> Iterator[Drawing]:
@@ -106,14 +106,14 @@ def _whole_curves(result: Result) -> Iterator[Drawing]:
             f"{who}: events in bins that should each hold as many as the line. {tested.verdict}. A small p says that "
             "the curves are not calibrated; a large one does not say that they are."
         )
-        yield _drawing("A-calibration", tested, text)
+        yield _drawing("A-calibration", result, tested, text)
     spread = DCalibrationDisplay.from_predictions(1 - chance, at, time, event, name=result.model)
     if len(spread.table):
         text = (
             f"{who}: where patients are on their own predicted curves in the end; a tenth in each part if calibrated. "
             "Censored patients are shared out, which hides much: no test is made of it."
         ) + ("" if len(tested.table) else f" {tested.verdict}.")
-        yield _drawing("D-calibration", spread, text)
+        yield _drawing("D-calibration", result, spread, text)
 
 
 def _at_horizon(
@@ -123,14 +123,14 @@ def _at_horizon(
     calibrated = SurvivalCalibrationDisplay.from_predictions(chance, time, event, main, name=result.model)
     text = f"{who}: observed share with the event by {when}, against the predicted probability. {calibrated.said()}."
     points = f"{_CURVE} fifths." if (calibrated.table["what"] == "curve").any() else "Points: patients in fifths."
-    yield _drawing("Calibration at a horizon", calibrated, f"{text} {points}")
+    yield _drawing("Calibration at a horizon", result, calibrated, f"{text} {points}")
     worth = DecisionCurveDisplay.from_survival(chance, time, event, main, name=result.model)
     if len(worth.table):
-        yield _drawing("Decision curve at a horizon", worth, f"{who}: net benefit by {when}. {BENEFIT}")
+        yield _drawing("Decision curve at a horizon", result, worth, f"{who}: net benefit by {when}. {BENEFIT}")
     spread = DistributionDisplay.from_survival(chance, time, event, main, name=result.model)
     left = f" {counted(spread.left_out, 'patient')} last seen before then are left out." if spread.left_out else ""
     text = f"{who}: probability of the event by {when}, of those who had it and those who had not.{left}"
-    yield _drawing("Predicted probabilities at a horizon", spread, text)
+    yield _drawing("Predicted probabilities at a horizon", result, spread, text)
 
 
 _USELESS = {
@@ -140,7 +140,7 @@ _USELESS = {
 }
 
 
-def _drawing(title: str, display: Display, caption: str) -> Drawing:
+def _drawing(title: str, result: Result, display: Display, caption: str) -> Drawing:
     words = tuple(i for i, kind in enumerate(display.table.dtypes) if not pd.api.types.is_numeric_dtype(kind))
     table = frame_table(title, display.table, words=words)
-    return Drawing(title, figures.drawn(display, f"{title}. {caption}"), caption, table)
+    return Drawing(title, figures.drawn(display, f"{title}, {plain(result.target)}. {caption}"), caption, table)

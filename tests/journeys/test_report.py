@@ -289,6 +289,17 @@ def test_page_is_accessible(page):
     assert len(names) == len(set(names))
 
 
+def test_figures_of_several_targets_share_no_id(tmp_path):
+    again = [
+        replace(result, target=name)
+        for kind in ("classes", "survival")
+        for result in results_for(kind, kind)
+        for name in (f"{kind} a", f"{kind} b")
+    ]
+    ids = re.findall(r'\bid="([^"]+)"', Report("Twice", tuple(again)).to_html(tmp_path / "x.html").read_text())
+    assert len(ids) == len(set(ids)) > 20
+
+
 def test_page_has_a_figure_for_every_kind_of_answer(page):
     text = Reader(page).text
     for heading in ("ROC curves", "Confusion matrix", "Kaplan-Meier by risk group", "Predicted and true values"):
