@@ -13,6 +13,7 @@ import PIL.Image
 from fusiondx.core.targets import Classes, Survival
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.tables import Table
+from fusiondx.errors import ConfigError
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -39,7 +40,8 @@ def simulate(
 
     Three independent latent factors, one per modality, add up to the log hazard and to the log odds of malignancy;
     so every modality tells a part, and all together tell more than any one. `missing` is the share of patients
-    without omics and, drawn apart, without image. About 40 % are censored. ``truth.csv`` holds the factors.
+    without omics and, drawn apart, without image. About 40 % are censored. ``truth.csv`` holds the factors. Raises
+    `ConfigError` for settings out of range.
 
     >>> path = fdx.simulate("made", patients=20, image_size=16)
     >>> path.name
@@ -47,6 +49,8 @@ def simulate(
     >>> len(fdx.Cohort.read(path))
     20
     """
+    if patients < 1 or not 0 <= missing <= 1 or seed < 0 or image_size < 1:
+        raise ConfigError("Give patients and image_size from 1, seed from 0, and missing from 0 to 1.")
     folder = Path(folder)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.synthetic import simulate, simulate_null, simulate_xor
+from fusiondx.errors import ConfigError
 
 FACTORS = ("clinical", "omics", "image")
 
@@ -162,3 +163,12 @@ def test_20000_genes_of_5000_patients_load_within_2_gigabytes(tmp_path):
     assert gigabytes < 2
     assert rest[:2] == [5000, 20_000]
     np.testing.assert_allclose(rest[2:], [values[0, 0], values[27, 19_999], values[49, 5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"patients": 0}, {"missing": 1.5}, {"missing": -0.1}, {"seed": -1}, {"image_size": 0}]
+)
+def test_a_cohort_that_cannot_be_simulated_is_refused(tmp_path, setting):
+    with pytest.raises(ConfigError, match="patients and image_size from 1"):
+        simulate(tmp_path / "made", **setting)
+    assert not (tmp_path / "made").exists()
