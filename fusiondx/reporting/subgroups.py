@@ -45,11 +45,13 @@ def subgroup_frame(report: Report, groups: pd.DataFrame, *, replicates: int = 10
 
 
 def group_names(column: pd.Series) -> pd.Series:
-    """The group of each patient: the cell's text, or on which side of the median a number is."""
-    numbers = pd.to_numeric(column, errors="coerce")
+    """The group of each patient: the cell's text, or on which side of the median a number or a date is."""
+    dated = pd.api.types.is_datetime64_any_dtype(column)
+    numbers = column if dated else pd.to_numeric(column, errors="coerce")
     if numbers.isna().equals(column.isna()) and numbers.nunique() > MANY:
-        middle = float(numbers.median())
-        names = np.where(numbers <= middle, f"at most {middle:g}", f"above {middle:g}")
+        middle = numbers.median()
+        said = f"{middle:%Y-%m-%d}" if dated else f"{middle:g}"
+        names = np.where(numbers <= middle, f"at most {said}", f"above {said}")
         return pd.Series(np.where(numbers.isna(), UNKNOWN, names), index=column.index)
     return column.astype(object).where(column.notna(), UNKNOWN).astype(str)
 

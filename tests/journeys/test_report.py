@@ -21,6 +21,7 @@ from fusiondx.experiment import running
 from fusiondx.reporting import figures, panels
 from fusiondx.reporting.failures import failure_frame
 from fusiondx.reporting.report import FAILURES, Report, Result
+from fusiondx.reporting.subgroups import group_names
 from fusiondx.reporting.words import WIDTH, aligned, number, spread, title
 
 MODELS = {
@@ -403,6 +404,11 @@ def test_fewer_failures_than_none_are_refused(full):
     assert failure_frame(full, 0).empty
     with pytest.raises(ConfigError, match="most=-1"):
         failure_frame(full, -1)
+
+
+def test_groups_by_date_are_told_as_dates():
+    days = pd.Series(pd.date_range("2001-01-01", periods=9)).mask(np.arange(9) == 8)
+    assert group_names(days).unique().tolist() == ["at most 2001-01-04", "above 2001-01-04", "unknown"]
 
 
 def test_every_prediction_is_kept_whatever_the_names(tmp_path):
