@@ -68,7 +68,7 @@ def refuse_own(value: Any, union: Any, where: str) -> None:
 
 def without_downloads(encoders: Mapping[str, EncoderSpec]) -> dict[str, EncoderSpec]:
     """The same encoders, to be given weights of their own and not pretrained ones."""
-    return {n: s.replace(pretrained=False, weights=None) if isinstance(s, Backbone) else s for n, s in encoders.items()}
+    return {name: spec.bare() if isinstance(spec, Backbone) else spec for name, spec in encoders.items()}
 
 
 def known_to_timm(name: str) -> bool:

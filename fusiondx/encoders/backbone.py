@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -77,6 +78,13 @@ class Backbone(Spec):
     def warm(self) -> bool:
         """Whether it starts from weights learnt elsewhere."""
         return self.pretrained or self.weights is not None
+
+    def bare(self) -> Backbone:
+        """The same network for weights of a saved model; unchecked, since `norm` "frozen" is refused from scratch."""
+        made = copy(self)
+        for name, value in (("pretrained", False), ("weights", None)):
+            object.__setattr__(made, name, value)
+        return made
 
     def extractor(self, images: RawImages) -> Extractor | None:
         if not self.freeze:

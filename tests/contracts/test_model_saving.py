@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import fusiondx as fdx
+from fusiondx.core.components import ImageShape
 from fusiondx.encoders import AnyEncoder
 from fusiondx.errors import ConfigError, FusionDxError, RunError
 from fusiondx.fusion import AnyFusion, Gated
@@ -311,6 +312,20 @@ def test_loading_fetches_no_pretrained_weights(
     monkeypatch.setattr("fusiondx.encoders.backbone.create", no_downloads())
     loaded = fdx.FusionModel.load(folder)
     assert loaded.encoders == {"photo": fdx.Backbone(pretrained=True)}
+
+
+def test_frozen_batch_statistics_come_back_without_the_weights_they_came_with(
+    everyone: fdx.Cohort, tmp_path: Path
+) -> None:
+    photos = everyone.select(modalities=["photo"])
+    network = fdx.Backbone("test_resnet").build(ImageShape(1, (8, 8)), 4)
+    torch.save(network.body.state_dict(), tmp_path / "w.pt")
+    model = fitted(
+        photos, encoders={"photo": fdx.Backbone("test_resnet", weights=str(tmp_path / "w.pt"), norm="frozen")}
+    )
+    folder = model.save(tmp_path / "model")
+    (tmp_path / "w.pt").unlink()
+    assert same(fdx.FusionModel.load(folder), model, photos)
 
 
 def no_downloads() -> Any:
