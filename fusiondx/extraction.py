@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from fusiondx.data.features import features
 from fusiondx.data.images import ImageData
 from fusiondx.data.modalities import Modality
 from fusiondx.data.tables import TableData
+from fusiondx.encoders.backbone import Backbone
 from fusiondx.errors import DataError
 
 
@@ -35,7 +37,15 @@ def extractors(cohort: Cohort, encoders: Mapping[str, EncoderSpec]) -> dict[str,
 
 def extractor_of(spec: EncoderSpec, images: RawImages) -> Extractor | None:
     """What an encoder's settings ask for, if they do."""
-    return shared(spec, images) if isinstance(spec, Hashable) else drawn(spec, images)
+    return shared(spec, images, written(spec)) if isinstance(spec, Hashable) else drawn(spec, images)
+
+
+def written(spec: EncoderSpec) -> tuple[int, int] | None:
+    """Time and size of the file that an encoder's weights come from; None where that is no file."""
+    if not isinstance(spec, Backbone) or spec.weights is None or not Path(spec.weights).is_file():
+        return None
+    state = Path(spec.weights).stat()
+    return state.st_mtime_ns, state.st_size
 
 
 def drawn(spec: EncoderSpec, images: RawImages) -> Extractor | None:
@@ -48,7 +58,10 @@ def drawn(spec: EncoderSpec, images: RawImages) -> Extractor | None:
     return None if found is None else found.eval().requires_grad_(False)
 
 
-shared = lru_cache(maxsize=8)(drawn)  # models with the same settings may share one: it never changes
+@lru_cache(maxsize=8)
+def shared(spec: EncoderSpec, images: RawImages, written: tuple[int, int] | None) -> Extractor | None:
+    """One for all models of the same settings, for it never changes; another once its weights are `written` anew."""
+    return drawn(spec, images)
 
 
 def extracted(cohort: Cohort, extractors: Mapping[str, Extractor]) -> Cohort:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from fusiondx.encoders import PRETRAINED, default, weights
 from fusiondx.encoders.backbone import create
 from fusiondx.encoders.frozen import FrozenBackbone
 from fusiondx.errors import ConfigError, DataError, RunError
+from fusiondx.extraction import extractor_of
 
 FROZEN = fdx.Backbone(name="test_efficientnet", freeze=True, size=32, reader=fdx.MLP(hidden=(8,)))
 QUICK = fdx.Training(epochs=2, batch_size=8, modality_dropout=0)
@@ -105,6 +107,18 @@ def test_other_weights_are_another_extractor(tmp_path: Path, cache: Path, looks:
         torch.save(body.state_dict(), tmp_path / f"{seed}.pt")
         model(FROZEN.replace(weights=str(tmp_path / f"{seed}.pt"))).fit(cohort)
     assert len(looks) == 2 * N
+
+
+def test_weights_written_anew_under_the_same_name_are_read_anew(tmp_path: Path) -> None:
+    file, images, found = tmp_path / "w.pt", RawImages(3, (32, 32), white=255), []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        torch.save(create(FROZEN, 3, (32, 32)).state_dict(), file)
+        os.utime(file, (seed, seed))
+        found.append(extractor_of(FROZEN.replace(weights=str(file)), images))
+    first, second = (each(torch.full((3, 32, 32), 200.0), None) for each in found)
+    assert not torch.equal(first, second)
+    assert extractor_of(FROZEN.replace(weights=str(file)), images) is found[1]
 
 
 def test_features_depend_on_nothing_but_the_image(tmp_path: Path, cache: Path) -> None:
