@@ -73,7 +73,7 @@ class UNetEncoder(Encoder):
 
     @property
     def readers(self) -> tuple[nn.Module, ...]:
-        return (self.decoded, self.bottleneck)
+        return (self.decoded,) if self.grid is not None else (self.decoded, self.bottleneck)
 
     def contract(self, pixels: Float[Tensor, "items channels *size"]) -> list[Tensor]:
         """The feature map of every resolution, the bottleneck last."""

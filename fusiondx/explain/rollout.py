@@ -57,8 +57,11 @@ def rolled(body: Any, pixels: Float[Tensor, "items channels height width"]) -> F
 
 @contextmanager
 def noted(body: nn.Module, looks: list[Tensor]) -> Iterator[None]:
-    """Note each block's attention, mean over heads; kernels that never write it down are set aside meanwhile."""
-    blocks: list[Any] = [module for module in body.modules() if hasattr(module, "fused_attn")]
+    """Note each block's attention, mean over heads; kernels that never write it down are set aside meanwhile.
+
+    A pooling by attention is no block: it is taken to read all patches alike.
+    """
+    blocks: list[Any] = [m for m in body.modules() if hasattr(m, "fused_attn") and hasattr(m, "attn_drop")]
     before = [block.fused_attn for block in blocks]
     handles = [
         block.attn_drop.register_forward_hook(lambda *seen: looks.append(seen[2].mean(dim=1))) for block in blocks

@@ -57,12 +57,13 @@ FLAT = {
     "alexnet": fdx.AlexNet(width=0.05),
     "fcn": fdx.FCN(channels=(4, 4, 4), scores=4),
     "unet": fdx.UNet(channels=4, depth=1),
+    "unet_grid": fdx.UNet(channels=4, depth=1, grid=2),
     "densenet": fdx.DenseNet(blocks=(1, 1), initial=4, growth=2),
     "resnet": fdx.ResNet(channels=(8, 8, 8, 8)),
     "backbone": fdx.Backbone(name="test_efficientnet"),
     "vit_grid": fdx.Backbone(name="test_vit", grid=2),
 }
-DEEP = {name: FLAT[name] for name in ("convnet", "grid", "fcn", "unet", "densenet", "resnet")}
+DEEP = {name: FLAT[name] for name in ("convnet", "grid", "fcn", "unet", "unet_grid", "densenet", "resnet")}
 
 
 @pytest.mark.parametrize("name", FLAT)
@@ -92,8 +93,9 @@ def test_what_the_tumour_looks_like_counts_in_the_map(name: str) -> None:
     assert not torch.allclose(with_it, cam(probe, "photo", "hirescam"))
 
 
-def test_a_vision_transformer_tells_where_it_looked() -> None:
-    probe = probe_of(fdx.Backbone(name="test_vit"), (64, 64))
+@pytest.mark.parametrize("name", ["test_vit", "test_vit3"])  # the latter pools by attention
+def test_a_vision_transformer_tells_where_it_looked(name: str) -> None:
+    probe = probe_of(fdx.Backbone(name=name), (64, 64))
     encoder = probe.networks[0].encoders["photo"]
     assert isinstance(encoder, Mapped)
     assert not reads_maps(encoder)
