@@ -77,8 +77,10 @@ def extracted(cohort: Cohort, extractors: Mapping[str, Extractor]) -> Cohort:
 def described(name: str, modality: Modality, extractor: Extractor) -> Modality:
     """One modality's images as a table with a row per image."""
     data = modality.data
-    if not isinstance(data, ImageData):
-        raise DataError(f"'{name}' is a {modality.spec.kind} here, but the model was trained on images.")
+    axes = len(extractor.images.size)
+    if not isinstance(data, ImageData) or len(data.size) != axes:
+        trained = "images" if axes == 2 else "volumes"
+        raise DataError(f"'{name}' is a {modality.spec.kind} here, but the model was trained on {trained}.")
     _, rows = modality.locate(np.arange(len(modality.present)))
     if len(rows):
         refuse_other_images(name, raw_images(data.at(extractor.images.size)), extractor.images)

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from fusiondx.core.components import Extractor, RawImages
 from fusiondx.encoders.statistics import statistics
+from fusiondx.encoders.wholemap import readable
 from fusiondx.errors import ConfigError
 
 TUMOUR = " in the tumour"
@@ -40,7 +41,7 @@ class FrozenBackbone(Extractor):
         same = len(mean) == images.channels  # else colours have no order: all channels alike
         self.register_buffer("mean", (mean if same else mean.mean()).view(-1, 1, 1), persistent=False)
         self.register_buffer("scale", (std if same else std.mean()).view(-1, 1, 1), persistent=False)
-        with torch.inference_mode():
+        with torch.inference_mode(), readable(images.size, name):
             widths = [stage.shape[1] for stage in self.stages(torch.zeros(images.channels, *images.size))]
         self.names = tuple(
             f"stage {n} channel {c} {part}{where}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -56,14 +57,19 @@ def features(
     body: nn.Module, shape: ImageShape, name: str, run: Callable[[Any, Tensor], Any] = nn.Module.__call__
 ) -> int:
     """How many features a network, or `run` of it, finds. Raises `ConfigError` where it cannot read such images."""
-    try:
-        with torch.inference_mode():
-            found: Tensor = run(body.eval(), torch.zeros(1, shape.channels, *shape.size))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        size = "x".join(map(str, shape.size))
-        raise ConfigError(
-            f"{name} cannot read images of {size}. Raise size, or for a vision transformer choose a multiple of its "
-            "patches' size."
-        ) from error
+    with torch.inference_mode(), readable(shape.size, name):
+        found: Tensor = run(body.eval(), torch.zeros(1, shape.channels, *shape.size))
     body.train()
     return found.shape[1]
+
+
+@contextmanager
+def readable(size: tuple[int, ...], name: str) -> Iterator[None]:
+    """Raise `ConfigError` where a network, tried on an image of this size, cannot read it."""
+    try:
+        yield
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ConfigError(
+            f"{name} cannot read images of {'x'.join(map(str, size))}. Raise size, or for a vision transformer choose "
+            "a multiple of its patches' size."
+        ) from error

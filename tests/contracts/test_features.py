@@ -174,6 +174,21 @@ def test_units_without_black_and_white_are_refused() -> None:
         FROZEN.extractor(RawImages(1, (32, 32)))
 
 
+def test_a_size_the_network_cannot_read_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"test_vit cannot read images of 24x40.*multiple of its patches"):
+        fdx.Backbone("test_vit", freeze=True).extractor(RawImages(1, (24, 40), white=255))
+
+
+def test_volumes_in_the_place_of_images_are_refused(tmp_path: Path, cache: Path) -> None:
+    fitted, folder = model().fit(photos(tmp_path / "a")), tmp_path / "b"
+    folder.mkdir()
+    np.save(folder / "v.npy", np.zeros((4, 5, 6), np.int16))
+    frame = pd.DataFrame({"patient_id": ["P1"], "path": ["v.npy"]})
+    volumes = fdx.Cohort.from_frame(frame, modalities={"photo": fdx.Volume("path")}, data=folder)
+    with pytest.raises(DataError, match=r"'photo' is a volume here, but the model was trained on images"):
+        fitted.predict(volumes)
+
+
 def test_other_images_than_in_training_are_refused(tmp_path: Path, cache: Path) -> None:
     fitted = model().fit(photos(tmp_path / "a"))
     fitted.predict(photos(tmp_path / "a", size=99))  # its own size counts, not the cohort's
