@@ -92,13 +92,8 @@ def check_fits(name: str, preparation: AnyPreparation, modality: Modality) -> No
                 "treated as unknown."
             )
     elif isinstance(preparation, ImagePreparation) and isinstance(modality.data, ImageData):
-        found = (modality.data.channels, tuple(modality.data.size)) if len(rows) else None
-        trained = (preparation.channels, tuple(preparation.size))
-        if found is not None and found != trained:
-            raise DataError(
-                f"'{name}': the images have {found[0]} channels at {found[1]}, the model was trained on "
-                f"{trained[0]} at {trained[1]}. Read the cohort with the same `size` and `grey`."
-            )
+        if len(rows):
+            preparation.refuse_other(name, modality.data)
     elif isinstance(preparation, BagPreparation) and isinstance(modality.data, BagData):
         if len(rows) and modality.data.width != preparation.width:
             raise DataError(

@@ -13,7 +13,7 @@ import torch
 from fusiondx.core.components import EncoderSpec, ExtractingSpec, Extractor, RawImages
 from fusiondx.data.cohort import Cohort
 from fusiondx.data.features import features
-from fusiondx.data.images import ImageData
+from fusiondx.data.images import ImageData, depth
 from fusiondx.data.modalities import Modality
 from fusiondx.data.tables import TableData
 from fusiondx.encoders.backbone import Backbone
@@ -106,5 +106,4 @@ def refuse_other_images(name: str, found: RawImages, trained: RawImages) -> None
 
 def told(images: RawImages) -> str:
     """Images in words."""
-    depth = {255.0: "8 bit", 65535.0: "16 bit"}.get(images.white or 0.0, "in physical units")
-    return f"{images.channels}-channel, {depth}, {'with' if images.masked else 'without'} masks"
+    return f"{images.channels}-channel, {depth(images.white)}, {'with' if images.masked else 'without'} masks"

@@ -268,6 +268,11 @@ class ImageData:
         return list({error.path: error.reason for error in failures}.items())
 
 
+def depth(white: float | None) -> str:
+    """What numbers images are made of, in words, from the largest value they can hold."""
+    return {255.0: "8 bit", 65535.0: "16 bit"}.get(white or 0.0, "in physical units")
+
+
 def joined(layouts: Mapping[Path, Layout]) -> Layout:
     """What all files have in common: the most channels, one number type. Raises `UnreadableFileError` for misfits."""
     if not layouts:

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from fusiondx.core.spec import Spec, spec
 from fusiondx.data.bags import BagData
 from fusiondx.data.genomics import Genomics
-from fusiondx.data.images import ImageData
+from fusiondx.data.images import ImageData, depth
 from fusiondx.data.tables import TableData
 from fusiondx.errors import DataError, FusionDxWarning, counted, did_you_mean, listed
 
@@ -240,7 +240,28 @@ class ImagePreparation(Spec):
     """Whether the tumour mask is something to learn."""
     clock: tuple[float, float] | None = None
     """Mean and spread of the times of observation; None where there are none."""
+    white: float | None = None
+    """The largest value the files can hold; None in physical units, and of models saved before this was kept."""
     kind: Literal["image"] = "image"
+
+    def refuse_other(self, name: str, data: ImageData) -> None:
+        """Raise `DataError` where modality `name` holds other images than the model was trained on."""
+        found, trained = (data.channels, tuple(data.size)), (self.channels, tuple(self.size))
+        if found != trained:
+            raise DataError(
+                f"'{name}': the images have {found[0]} channels at {found[1]}, the model was trained on "
+                f"{trained[0]} at {trained[1]}. Read the cohort with the same `size` and `grey`."
+            )
+        if self.white is not None and data.white != self.white:
+            raise DataError(
+                f"'{name}': the images are {depth(data.white)}, the model was trained on {depth(self.white)}. Read "
+                "the cohort with the same `intensity`."
+            )
+        if self.masked and not (data.has_masks and data.spec.mask_use == "channel"):
+            raise DataError(
+                f"'{name}': the model was trained on images with their masks. Name the column of masks under `mask`, "
+                "with `mask_use: channel`; an image without a mask has a blank cell there."
+            )
 
 
 def fit_image(data: ImageData, rows: Rows) -> ImagePreparation:
@@ -262,6 +283,7 @@ def fit_image(data: ImageData, rows: Rows) -> ImagePreparation:
         scale=tuple(np.where(scale > 0, scale, 1.0).tolist()),
         masked=uses == "channel",
         segmented=uses == "segment",
+        white=data.white,
     )
 
 

@@ -165,6 +165,25 @@ def test_images_of_another_size_or_colour_are_refused(folder: Path, model: fdx.F
         model.predict(cohort(folder, grey))
 
 
+def test_images_without_the_masks_the_model_reads_are_refused(folder: Path) -> None:
+    table = frame().assign(mask=[f"{row}_grey.png" for row in range(PATIENTS)])
+    masked = {"photo": fdx.Image(path="image", mask="mask", size=8)}
+    model = fitted(cohort(folder, table, masked))
+    for other in (fdx.Image(path="image", size=8), masked["photo"].replace(mask_use="crop")):
+        with pytest.raises(DataError, match=r"'photo'.*trained on images with their masks.*`mask`"):
+            model.predict(cohort(folder, table, {"photo": other}))
+
+
+def test_images_of_another_depth_are_refused(folder: Path, model: fdx.FusionModel, tmp_path: Path) -> None:
+    for row in range(PATIENTS):
+        np.save(tmp_path / f"{row}.npy", 257 * np.asarray(PIL.Image.open(folder / f"{row}.png")).astype(np.uint16))
+    deeper = frame().assign(image=[f"{row}.npy" for row in range(PATIENTS)])
+    with pytest.raises(DataError, match=r"'photo'.*are 16 bit.*trained on 8 bit.*`intensity`"):
+        model.predict(cohort(tmp_path, deeper))
+    windowed = {**MODALITIES, "photo": fdx.Image(path="image", size=8, intensity=(0, 65535))}
+    model.predict(cohort(tmp_path, deeper, windowed))
+
+
 def test_a_modality_of_another_kind_is_refused(folder: Path, model: fdx.FusionModel) -> None:
     swapped = {"photo": fdx.Table(numeric=("age",))}
     with pytest.raises(DataError, match="'photo' is a table here"):

@@ -185,6 +185,10 @@ class Pixels(ImageData):
     def channels(self) -> int:
         return int(self.held.shape[1])
 
+    @property
+    def white(self) -> float:
+        return 255.0
+
     def pixels(self) -> Any:
         return self.held
 
