@@ -82,8 +82,14 @@ class BagData:
         return shapes
 
     def patches(self, row: int, which: Array | slice) -> npt.NDArray[np.float32]:
-        """Some patches of one file, shape ``(patches, width)``. Raises `DataError` where they are not finite."""
-        found = np.asarray(matrix(self.paths[row], self.spec.key)[which], dtype=np.float32)
+        """Some patches of one file, shape ``(patches, width)``.
+
+        Raises `DataError` where they are not finite, or the file is not the one whose header was read.
+        """
+        stored = matrix(self.paths[row], self.spec.key)
+        if "_shapes" in self.__dict__ and tuple(stored.shape) != tuple(self._shapes[row]):
+            raise UnreadableFileError(self.paths[row], "has changed since the cohort was read. Read the cohort again")
+        found = np.asarray(stored[which], dtype=np.float32)
         if not np.isfinite(found).all():
             raise UnreadableFileError(self.paths[row], "holds values that are not finite numbers")
         return found
@@ -151,23 +157,25 @@ def from_npy(path: Path, key: str | None) -> Any:
 def from_safetensors(path: Path, key: str | None) -> Any:
     from safetensors import safe_open
 
-    with safe_open(path, framework="np") as file:
+    with safe_open(path, framework="pt") as file:  # NumPy knows no bfloat16
         return Slices(file, only(path, list(file.keys()), key))
 
 
 class Slices:
-    """One matrix of a safetensors file, read where it is asked for."""
+    """One matrix of a safetensors file, read as float32 where it is asked for."""
+
+    NUMBERS = ("F16", "BF16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
 
     def __init__(self, file: Any, name: str) -> None:
         self.part = file.get_slice(name)
         self.shape = tuple(self.part.get_shape())
-        self.dtype = np.dtype({"F16": "f2", "F32": "f4", "F64": "f8"}.get(self.part.get_dtype(), "O"))
+        self.dtype = np.dtype("f4" if self.part.get_dtype() in self.NUMBERS else "O")
 
     def __getitem__(self, which: Array | slice) -> Array:
         if isinstance(which, slice):
-            return np.asarray(self.part[which])
+            return np.asarray(self.part[which].float())
         first, last = int(which.min()), int(which.max()) + 1
-        return np.asarray(np.asarray(self.part[first:last])[which - first])
+        return np.asarray(np.asarray(self.part[first:last].float())[which - first])
 
 
 def from_h5(path: Path, key: str | None) -> Any:

@@ -187,6 +187,24 @@ class TestRefused:
             _ = self.data(tmp_path / "a.npy", tmp_path / "b.npy").lengths
         assert len(self.data(tmp_path / "a.npy", tmp_path / "b.npy").check()) == 1
 
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64, torch.int8, torch.uint8])
+    def test_every_number_a_safetensors_file_can_hold_is_read(self, dtype: torch.dtype, tmp_path: Path) -> None:
+        from safetensors.torch import save_file
+
+        held = torch.arange(12).reshape(3, 4).to(dtype)
+        save_file({"x": held}, tmp_path / "a.safetensors")
+        data = self.data(tmp_path / "a.safetensors")
+        assert data.patches(0, np.array([0, 2])).tolist() == held[[0, 2]].tolist()
+        assert data.patches(0, slice(1, 3)).tolist() == held[1:].tolist()
+
+    def test_a_file_written_anew_meanwhile(self, tmp_path: Path) -> None:
+        np.save(tmp_path / "a.npy", np.zeros((3, 4)))
+        data = self.data(tmp_path / "a.npy")
+        assert data.lengths.tolist() == [3]
+        np.save(tmp_path / "a.npy", np.zeros((2, 4)))
+        with pytest.raises(DataError, match=r"a.npy: has changed since the cohort was read"):
+            data.patches(0, np.array([0, 2]))
+
     def test_several_matrices_need_a_key(self, tmp_path: Path) -> None:
         from safetensors.numpy import save_file
 
