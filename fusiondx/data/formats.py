@@ -59,8 +59,14 @@ def inside_mask(mask: Path, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
         here, there = (f"{width} x {height}" for width, height in (bands[0].size, size))
         raise UnreadableFileError(mask, f"the mask has {here} pixels, its image {there}. Give both the same size")
     values = np.max([_brightest(np.asarray(band)) for band in bands], axis=0)
+    if mask.suffix.lower() not in (".jpg", ".jpeg"):
+        return np.asarray(values > 0)
+    if 0 < values.max() <= 127:
+        raise UnreadableFileError(
+            mask, f"is a JPEG with values from 0 to {values.max()}, not black and white. Save it as PNG"
+        )
     # JPEG rings around edges, so that black is not quite 0 there
-    return np.asarray(values > (127 if mask.suffix.lower() in (".jpg", ".jpeg") else 0))
+    return np.asarray(values > 127)
 
 
 def _brightest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

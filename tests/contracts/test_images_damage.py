@@ -126,6 +126,17 @@ def test_mixed_depths_are_refused_unless_windowed(tmp_path: Path) -> None:
     assert windowed.pixels().dtype == np.uint8
 
 
+def test_a_jpeg_of_labels_is_no_mask(tmp_path: Path) -> None:
+    """Its labels are as near to black as the rings around edges are."""
+    labels = np.zeros(NOISE.shape[:2], np.uint8)
+    labels[10:20, 10:20] = 1
+    for scale, sound in ((0, True), (1, False), (255, True)):
+        PIL.Image.fromarray(scale * labels).save(tmp_path / "mask.jpg", quality=100)
+        found = ImageData(SPEC, [whole(tmp_path, "png")], [tmp_path / "mask.jpg"], tmp_path / "cache").check()
+        assert sound == (not found)
+        assert sound or "from 0 to 1, not black and white" in found[0][1]
+
+
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     PIL.Image.fromarray(NOISE[:20, :20, 0]).save(tmp_path / "mask.png")
     for use in ("channel", "crop"):
