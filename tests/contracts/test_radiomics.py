@@ -51,6 +51,14 @@ def test_a_model_reads_texture_and_is_the_same_after_saving(tmp_path: Path, monk
     np.testing.assert_allclose(loaded.predict(cohort)["coarse"].probability[:, 1], probability, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("error")
+def test_two_pixels_of_tumour_are_described_without_a_warning() -> None:
+    mask = torch.zeros(1, 16, 16, dtype=torch.bool)
+    mask[0, 4, 4:6] = True
+    found = fdx.Radiomics().extractor(RawImages(1, (16, 16), True))(torch.rand(1, 16, 16), mask)
+    assert not torch.isinf(found).any()
+
+
 @pytest.mark.parametrize(("channels", "size"), [(1, (16, 16)), (3, (16, 16)), (4, (16, 16)), (1, (8, 9, 10))])
 @pytest.mark.parametrize("masked", [True, False])
 def test_one_name_per_feature(channels: int, size: tuple[int, ...], masked: bool) -> None:

@@ -44,7 +44,7 @@ def spread(values: Floats) -> dict[str, float]:
         **{f"p{percent}": mark for percent, mark in zip(PERCENTILES, marks, strict=True)},
         "iqr": marks[3] - marks[1],
         "robust_range": marks[4] - marks[0],
-        "robust_deviation": np.abs(robust - robust.mean()).mean(),
+        "robust_deviation": np.abs(robust - robust.mean()).mean() if robust.size else np.nan,
     }
 
 
