@@ -44,7 +44,7 @@ class Augmentation(Spec):
     """Largest enlargement as a share; the largest shrinking is its inverse."""
     shift: float = Field(default=0.05, ge=0, lt=1)
     """Largest shift along each axis, as a share of the side."""
-    brightness: float = Field(default=0.1, ge=0)
+    brightness: float = Field(default=0.1, ge=0, allow_inf_nan=False)
     """Largest change in brightness, in standard deviations of the training images."""
     contrast: float = Field(default=0.1, ge=0, lt=1)
     """Largest change of contrast, as a share."""

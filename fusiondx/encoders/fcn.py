@@ -40,7 +40,7 @@ class FCN(Spec):
     channels: tuple[Annotated[int, Field(ge=2)], ...] = Field(default=(16, 32, 64, 128), min_length=3)
     scores: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
-    segmentation: float = Field(default=1.0, gt=0)
+    segmentation: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     grid: int = Field(default=1, ge=1, le=16)
     kind: Literal["fcn"] = "fcn"
     accepts: ClassVar[tuple[str, ...]] = ("image", "volume")

@@ -41,7 +41,7 @@ class GeneGate(Spec):
     """
 
     gate: Literal["l1", "attention"] = "l1"
-    strength: float = Field(default=2.0, ge=0)
+    strength: float = Field(default=2.0, ge=0, allow_inf_nan=False)
     attention: int = Field(default=16, ge=1)
     hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (64,)
     dropout: float = Field(default=0.3, ge=0, lt=1)

@@ -34,8 +34,8 @@ class TabNet(Spec):
     decision: int = Field(default=16, ge=1)
     """Width of the decision layer and of the attention layer."""
     steps: int = Field(default=3, ge=1)
-    relaxation: float = Field(default=1.3, ge=1)
-    sparsity: float = Field(default=1e-3, ge=0)
+    relaxation: float = Field(default=1.3, ge=1, allow_inf_nan=False)
+    sparsity: float = Field(default=1e-3, ge=0, allow_inf_nan=False)
     momentum: float = Field(default=0.1, gt=0, le=1)
     """Of the batch statistics: higher than the published 0.02, because small cohorts make few steps."""
     kind: Literal["tabnet"] = "tabnet"

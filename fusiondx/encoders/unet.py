@@ -41,7 +41,7 @@ class UNet(Spec):
     channels: int = Field(default=16, ge=2)
     depth: int = Field(default=3, ge=1, le=6)
     dropout: float = Field(default=0.3, ge=0, lt=1)
-    segmentation: float = Field(default=1.0, gt=0)
+    segmentation: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     grid: int = Field(default=1, ge=1, le=16)
     kind: Literal["unet"] = "unet"
     accepts: ClassVar[tuple[str, ...]] = ("image", "volume")

@@ -14,6 +14,7 @@ from fusiondx.core.batch import Items, Truth
 from fusiondx.core.components import BagShape, ExtractingSpec, ImageShape, RawImages, Settled, Shape, TableShape
 from fusiondx.core.targets import Classes, CompetingRisks, Labels, Number, Survival, TargetValues
 from fusiondx.core.tokens import Tokens
+from fusiondx.data.augmentation import Augmentation
 from fusiondx.encoders import AnyEncoder
 from fusiondx.fusion import AnyFusion
 from fusiondx.heads import AnyHead, Diagnosis, MultiLabel, Regression
@@ -55,6 +56,14 @@ OTHER_HEADS = [
 ]
 HEADS = [pytest.param(s, id=s.kind) for s in members(AnyHead)]
 HEADS += [pytest.param(s, id=f"{s.kind}-{n}") for n, s in enumerate(OTHER_HEADS)]
+
+
+@pytest.mark.parametrize("spec", [Augmentation(), *members(AnyEncoder)], ids=name)
+def test_no_setting_is_infinite(spec: Any) -> None:
+    for setting, value in spec.get_params().items():
+        if isinstance(value, float):
+            with pytest.raises(ValueError, match=setting):
+                spec.replace(**{setting: float("inf")})
 
 
 def items(kind: str, owners: list[int], patients: int, seed: int = 0) -> Items:
