@@ -190,7 +190,7 @@ def times(spec: Table | Genomics | Image | Volume | Bag, source: Source, id: str
 
 def refuse_untimed(spec: Table | Genomics | Image | Volume | Bag, name: str, ids: Array, time: Floats) -> None:
     """Raise `DataError` where an item has no time, or where a table has two rows of one patient at one time."""
-    untimed = sorted(set(ids[~np.isfinite(time)]))
+    untimed = sorted(set(ids[~(np.abs(time) <= np.finfo(np.float32).max)]))  # beyond, their spread is infinite
     if untimed:
         raise DataError(
             f"{name}: {counted(len(untimed), 'patient')} with something else than a finite number as time: "

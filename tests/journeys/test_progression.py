@@ -190,6 +190,8 @@ class TestGuard:
         labs = patients()[1].sort_values(["patient_id", "month"], ignore_index=True)
         with pytest.raises(DataError, match=r"labs.csv: 1 patient with something else than a finite.*: P000\."):
             cohort(tmp_path, labs=labs.assign(month=labs["month"].where(labs.index > 0)))
+        with pytest.raises(DataError, match=r"something else than a finite.*: P000\."):
+            cohort(tmp_path, labs=labs.assign(month=labs["month"].where(labs.index > 0, 1e300)))
         with pytest.raises(DataError, match=r"1 patient with more than one row at the same time: P000\."):
             cohort(tmp_path, labs=pd.concat([labs, labs.head(1)]))
 
