@@ -126,9 +126,12 @@ def bands_of(path: Path, values: Array) -> Bands:
 
 
 def finite(path: Path, values: Array, what: str) -> npt.NDArray[np.float32]:
-    """The same as float32. Raises `UnreadableFileError` where some are not finite, or too large to be kept."""
+    """A copy as float32, for torch warns of files mapped to memory.
+
+    Raises `UnreadableFileError` where some are not finite, or too large to be kept.
+    """
     with np.errstate(over="ignore"):
-        kept = np.asarray(values, dtype=np.float32)
+        kept = np.array(values, dtype=np.float32)
     if values.dtype.kind not in "iub" and not np.isfinite(kept).all():
         raise UnreadableFileError(path, f"holds {what} that are not finite numbers")
     return kept

@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import torch
 
 from fusiondx.data.images import ImageData
 from fusiondx.data.volumes import Volume
@@ -35,6 +36,18 @@ def test_however_a_file_is_laid_out_depth_height_width_run_superior_anterior_rig
     got = decoded(NATIVE, save(tmp_path / "a.nii.gz", VALUES, axes))
     assert got.dtype == np.int16
     np.testing.assert_array_equal(got[0], VALUES.transpose(2, 1, 0))
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_array_of_floats_is_read_without_a_warning(tmp_path: Path) -> None:
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    np.save(tmp_path / "a.npy", VALUES.astype(np.float32))
+    try:
+        got = decoded(NATIVE.replace(size=SHAPE), tmp_path / "a.npy")
+    finally:
+        torch.set_warn_always(before)
+    np.testing.assert_array_equal(got[0], VALUES)
 
 
 def test_spacing_is_resampled_to_in_millimetres(tmp_path: Path) -> None:
