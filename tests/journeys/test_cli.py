@@ -302,14 +302,14 @@ def test_help_comes_at_once():
     ("sent", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "told to stop")]
 )
 def test_an_interrupted_run_leaves_nothing(folder, sent, code, word):
-    out = folder / "interrupted"
+    out = folder / f"interrupted-{code}"
     script = "from fusiondx.cli import main; main()"
     arguments = ["--data", folder / "data", "--out", out, "--set", "model.training.epochs=100000"]
     command = [sys.executable, "-c", script, "run", folder / "quick.yaml", *arguments]
     process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 120
-        while not list(folder.glob(".interrupted.*/experiment.resolved.yaml")):
+        while not list(folder.glob(f".{out.name}.*/experiment.resolved.yaml")):
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -321,4 +321,4 @@ def test_an_interrupted_run_leaves_nothing(folder, sent, code, word):
     assert process.returncode == code
     assert word in err
     assert "Traceback" not in err
-    assert not [entry.name for entry in folder.iterdir() if "interrupted" in entry.name]
+    assert not [entry.name for entry in folder.iterdir() if out.name in entry.name]
