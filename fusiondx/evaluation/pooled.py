@@ -31,7 +31,7 @@ from fusiondx.evaluation.estimate import Outcome, Undefined
 from fusiondx.evaluation.folds import SHARED, spread_over
 from fusiondx.evaluation.multiclass import INFLUENCES
 from fusiondx.evaluation.parts import Part, patients_of
-from fusiondx.evaluation.score import require_paired, require_usable
+from fusiondx.evaluation.usable import require_paired, require_usable
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
