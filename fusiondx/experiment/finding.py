@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from fusiondx.experiment.surveying import MASK, PATHS, Survey
@@ -15,8 +15,9 @@ LEVELS = 3
 """Folders below the one asked about that are looked into."""
 
 
-def list_images(folder: Path, found: Sequence[Survey], ids: Collection[str]) -> list[Path]:
-    """Write a table of the images of each subfolder that no table names and whose paths hold a patient's id.
+def list_images(folder: Path, found: Sequence[Survey], ids: Collection[str], inside: Sequence[Path]) -> list[Path]:
+    """Write a table of the images of each subfolder that no table names and whose paths hold a patient's id; `inside`
+    are the `files` of the folder.
 
     Called as the subfolder, with a row per image; of a subfolder with volumes as well, those get a table of their own.
     A file of that name is left as it is. Masks are left out.
@@ -24,7 +25,7 @@ def list_images(folder: Path, found: Sequence[Survey], ids: Collection[str]) -> 
     if any(table.paths for table in found):
         return []
     written = []
-    for name, rows in by_folder(folder, ids).items():
+    for name, rows in by_folder(inside, ids).items():
         table = folder / f"{name}.csv"
         if not table.exists():
             with table.open("x", encoding="utf-8", newline="") as file:
@@ -33,11 +34,11 @@ def list_images(folder: Path, found: Sequence[Survey], ids: Collection[str]) -> 
     return written
 
 
-def by_folder(folder: Path, ids: Collection[str]) -> Mapping[str, list[tuple[str, str]]]:
-    """Patient and path of every image, by the subfolder of `folder` it lies in; of volumes beside flat images apart."""
+def by_folder(inside: Sequence[Path], ids: Collection[str]) -> Mapping[str, list[tuple[str, str]]]:
+    """Patient and path of every image, by the subfolder it lies in; of volumes beside flat images apart."""
     found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for kind in KINDS:
-        for path in files(folder, PATHS[kind]):
+        for path in (path for path in inside if path.name.lower().endswith(PATHS[kind])):
             patient = owner(path, ids)
             if patient and not MASK.search(path.name):
                 place = path.parts[0] if len(path.parts) > 1 else "images"
@@ -46,12 +47,10 @@ def by_folder(folder: Path, ids: Collection[str]) -> Mapping[str, list[tuple[str
     return {f"{p}_volumes" if kind == "volume" and p in both else p: rows for (p, kind), rows in found.items()}
 
 
-def files(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
-    """Files in `folder` that end so, as paths from there, sorted."""
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
-        if len(inside.parts) <= LEVELS + 1 and path.name.lower().endswith(endings):
-            yield inside
+def files(folder: Path) -> list[Path]:
+    """What is in `folder`, as paths from there, sorted."""
+    inside = (path.relative_to(folder) for path in sorted(folder.rglob("*")))
+    return [path for path in inside if len(path.parts) <= LEVELS + 1]
 
 
 def owner(path: Path, ids: Collection[str]) -> str:

@@ -42,9 +42,10 @@ def start(folder: Path, targets: Sequence[str] = ()) -> list[Path]:
         if path.exists():
             raise RunError(f"{path} exists and is left as it is. Move it away, or edit it.")
     found = survey(folder, targets)
-    made = list_images(folder, found, set(read_ids(found[0].source, found[0].id)))
+    inside = files(folder)
+    made = list_images(folder, found, set(read_ids(found[0].source, found[0].id)), inside)
     found = survey(folder, targets) if made else found
-    lines = list(cohort_lines(found, next(files(folder, (".dcm",)), None)))
+    lines = list(cohort_lines(found, next((path for path in inside if path.name.lower().endswith(".dcm")), None)))
     if not any(table.numeric or table.categorical or table.paths for table in found):
         raise DataError(f"{folder} holds nothing to predict from: no column beside ids and outcomes, and no image.")
     texts = ["\n".join(lines) + "\n", EXPERIMENT_TEXT]
