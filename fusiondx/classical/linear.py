@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 
 from fusiondx.core.targets import TargetValues
+from fusiondx.data.splits import quietly
 from fusiondx.survival.regression import fit_cox, log_likelihood
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -85,9 +85,7 @@ def likely(regression: Regression, columns: Floats, truth: TargetValues) -> Floa
     folds = min(FOLDS, int(np.bincount(strata - strata.min()).max()), len(strata))
     if folds < 2:
         return np.asarray([float(penalty == USUAL) for penalty in PENALTIES])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # it is in fewer folds, that is all
-        splits = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(columns, strata))
+    splits = quietly(StratifiedKFold(folds, shuffle=True, random_state=0), strata)
     worth = np.array([sum(held_out(regression, columns, truth, p, split) for split in splits) for p in PENALTIES])
     odds = np.exp(worth - worth.max())
     odds[odds < LEAST * odds.sum()] = 0.0

@@ -1,8 +1,11 @@
-"""Placing: a folder that was made beside its place, and takes it when finished."""
+"""Placing: a folder or file that was made beside its place, and takes it when finished."""
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -18,3 +21,16 @@ def take_place(staged: Path, folder: Path) -> None:
         retired.rename(folder)
         raise
     shutil.rmtree(retired, ignore_errors=True)
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """A file to write beside `path`, which becomes it if all goes well; else `path` stays as it was."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise

@@ -26,8 +26,7 @@ class Genomics(Spec):
     log2(x + 1) (negative values are refused); columns whose variance is below `min_variance` are left out; of the rest
     the `top` most variable stay, the first of equals; gaps are filled with medians; tails are drawn in, and columns
     standardised. Variances are of the values after the logarithm and before that, gaps aside, so `top` compares columns
-    as they are:
-    bring them to one scale before mixing assays.
+    as they are: bring them to one scale before mixing assays.
 
     >>> fdx.Cohort.from_frame(
     ...     pd.read_csv("patients.csv"),

@@ -19,7 +19,7 @@ from fusiondx.data.genomics import Genomics
 from fusiondx.data.images import ImageData
 from fusiondx.data.picture import Image
 from fusiondx.data.raster import Region
-from fusiondx.data.reading import FileSource, Source, gaps, need_columns, number, read_ids, text
+from fusiondx.data.reading import LARGEST, FileSource, Source, gaps, need_columns, number, read_ids, text
 from fusiondx.data.sifting import Refused, sift
 from fusiondx.data.tables import Table, TableData
 from fusiondx.data.volumes import Volume
@@ -190,7 +190,7 @@ def times(spec: Table | Genomics | Image | Volume | Bag, source: Source, id: str
 
 def refuse_untimed(spec: Table | Genomics | Image | Volume | Bag, name: str, ids: Array, time: Floats) -> None:
     """Raise `DataError` where an item has no time, or where a table has two rows of one patient at one time."""
-    untimed = sorted(set(ids[~(np.abs(time) <= np.finfo(np.float32).max)]))  # beyond, their spread is infinite
+    untimed = sorted(set(ids[~(np.abs(time) <= LARGEST)]))  # beyond, their spread is infinite
     if untimed:
         raise DataError(
             f"{name}: {counted(len(untimed), 'patient')} with something else than a finite number as time: "

@@ -15,6 +15,7 @@ from fusiondx.core.targets import AnyTarget, Classes, CompetingRisks, Labels, Nu
 from fusiondx.data.outcomes import read_target
 from fusiondx.data.reading import FrameSource, Source, need_columns, numbers, read_ids, refuse_duplicate_ids
 from fusiondx.errors import DataError, counted, listed
+from fusiondx.evaluation.observed import TOLERANCE
 from fusiondx.evaluation.parts import Part, class_part, label_part, number_part, survival_part
 
 Array = npt.NDArray[Any]
@@ -101,8 +102,8 @@ def _competing(target: CompetingRisks, said: Source, ids: Array) -> CompetingPre
             each[:, place] = _columns(said, ids, [mine.get(time, f"incidence[{cause}][{time:g}]") for time in times])
         given = f"risk[{cause}]" in said.columns or not len(at)
         risks[:, place] = _columns(said, ids, [f"risk[{cause}]"])[:, 0] if given else each[:, place].mean(axis=1)
-    wrong = (each < -ROUNDING) | (each > 1 + ROUNDING) | (each.sum(axis=1, keepdims=True) > 1 + ROUNDING)
-    falling = (np.diff(each, axis=2) < -ROUNDING).any(axis=(1, 2))
+    wrong = (each < -TOLERANCE) | (each > 1 + TOLERANCE) | (each.sum(axis=1, keepdims=True) > 1 + TOLERANCE)
+    falling = (np.diff(each, axis=2) < -TOLERANCE).any(axis=(1, 2))
     if bad := int((wrong.any(axis=(1, 2)) | falling).sum()):
         raise DataError(
             f"{said.name}: incidences of {counted(bad, 'patient')} are no probabilities, fall with time, or add up to "
@@ -111,8 +112,6 @@ def _competing(target: CompetingRisks, said: Source, ids: Array) -> CompetingPre
     return CompetingPrediction(ids, target.causes, risks, at, np.clip(each, 0.0, 1.0), target.unit)
 
 
-ROUNDING = 1e-6
-"""By how much a probability may miss [0, 1], or a curve fall."""
 _INCIDENCE = re.compile(r"incidence\[(.+)\]\[(\d+(?:\.\d*)?)\]")
 _TIME = re.compile(r"survival\[(\d+(?:\.\d*)?)\]")
 

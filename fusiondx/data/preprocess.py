@@ -14,6 +14,7 @@ from fusiondx.core.spec import Spec, spec
 from fusiondx.data.bags import BagData
 from fusiondx.data.genomics import Genomics
 from fusiondx.data.images import ImageData, depth
+from fusiondx.data.reading import LARGEST
 from fusiondx.data.tables import TableData
 from fusiondx.errors import DataError, FusionDxWarning, counted, did_you_mean, listed
 
@@ -27,7 +28,6 @@ BEND = 1.5
 """Spreads from the median up to which values stay about as they are; further out they grow like their logarithm."""
 NORMAL_QUARTILES = 1.349
 """Distance of the quartiles of a normal distribution, in deviations."""
-LARGEST = np.finfo(np.float32).max
 SAMPLE = 512
 """Images looked at to fit channel means; spread evenly over the training images."""
 

@@ -23,6 +23,8 @@ import pyarrow.parquet as pq
 from fusiondx.errors import DataError, counted, did_you_mean, listed
 
 Array = npt.NDArray[Any]
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number in single precision."""
 MISSING = ("", "NA", "NaN", "nan", "N/A", "n/a", "#N/A", "<NA>", "null", "None")
 """What stands for a gap in a column of values. In a column of ids only the blank does."""
 CELLS_AT_ONCE = 4_000_000
@@ -285,8 +287,7 @@ def numbers(frame: pd.DataFrame, ids: Array, name: str) -> npt.NDArray[np.float6
 
 def single(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Numbers in single precision; an absurd one costs nobody a run, and becomes the largest there is."""
-    most = float(np.finfo(np.float32).max)
-    return values.clip(-most, most).astype(np.float32)
+    return values.clip(-LARGEST, LARGEST).astype(np.float32)
 
 
 def refuse_infinite(blocks: Sequence[Array], ids: Array, columns: Sequence[str], name: str) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fusiondx.core.placing import placed
 from fusiondx.data.cohort import Cohort
 from fusiondx.errors import RunError, counted
 
@@ -61,12 +61,10 @@ def _kept(path: Path) -> Reads:
 
 
 def _write(path: Path, kept: Reads) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        with placed(path) as part:
+            part.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise RunError(
             f"The read of the test set cannot be counted in {path}: {error.strerror}. Keep the split file in a folder "
             "that can be written."

@@ -79,7 +79,7 @@ def folds(strata: Ints, k: int, repeats: int, groups: Array | None, seed: int) -
     found: list[Fold] = []
     for _ in range(repeats):
         splitter = kind(n_splits=k, shuffle=True, random_state=random)
-        found += [(train, held) for train, held in _quietly(splitter, pooled(strata, k), groups)]
+        found += [(train, held) for train, held in quietly(splitter, pooled(strata, k), groups)]
     if any(len(held) == 0 for _, held in found):
         raise DataError(f"{counted(units, 'group')} of such unequal size do not fill {k} folds. Ask for fewer.")
     return Drawn(found)
@@ -116,7 +116,8 @@ def warn(message: str) -> None:
     warnings.warn(message, FusionDxWarning, stacklevel=5)
 
 
-def _quietly(splitter: Any, strata: Ints, groups: Array | None) -> list[Fold]:
+def quietly(splitter: Any, strata: Ints, groups: Array | None = None) -> list[Fold]:
+    """Folds of scikit-learn's, without its warning of strata that are in fewer."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
         return list(splitter.split(strata, strata, groups))

@@ -71,12 +71,12 @@ class Asked:
         found: dict[str, AnyTarget] = {}
         columns = truth.columns
         named = bool(self.label or self.time or self.event or self.number)
-        label, value = (given or (word if word in columns and not named else "") for given, word in self.single)
-        if label:
+        guessed = () if named else columns
+        if label := self.label or ("label" if "label" in guessed else ""):
             found[label] = Classes(label, self.classes or None)
-        if self.time or self.event or (not named and {"time", "event"} <= set(columns)):
+        if self.time or self.event or {"time", "event"} <= set(guessed):
             found["survival"] = self.prognosis(truth)
-        if value:
+        if value := self.number or ("number" if "number" in guessed else ""):
             found[value] = Number(value)
         if self.cut is not None and not (np.isfinite(self.cut) and "survival" in found):
             raise ConfigError(f"--cut {self.cut:g}: give a finite risk, of a prognosis.")
@@ -86,11 +86,6 @@ class Asked:
                 f"{truth.name} has: {listed(columns, show=20)}."
             )
         return found
-
-    @property
-    def single(self) -> tuple[tuple[str | None, str], ...]:
-        """Targets of one column: the column that was named, and what it is called otherwise."""
-        return (self.label, "label"), (self.number, "number")
 
     def prognosis(self, truth: FileSource) -> Survival | CompetingRisks:
         """One event, or several that compete, by the numbers in the column of events."""

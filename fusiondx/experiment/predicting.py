@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from fusiondx.core.placing import placed
 from fusiondx.core.predictions import Prediction
 from fusiondx.core.settings import read_yaml
 from fusiondx.data.cohort import Cohort
@@ -56,15 +57,12 @@ def says_predictions(file: Path) -> bool:
 
 def write(said: pd.DataFrame, out: Path) -> None:
     """Write predictions as CSV, all or nothing. Raises `RunError` where that cannot be done."""
-    stage = out.with_name(f".{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        tables.write_csv(said, stage)
-        stage.replace(out)
+        with placed(out) as part:
+            tables.write_csv(said, part)
     except OSError as error:
         raise RunError(f"{out} cannot be written: {error.strerror}. Choose another --out.") from error
-    finally:
-        stage.unlink(missing_ok=True)
 
 
 def kept(run: Path) -> dict[str, Path]:

@@ -52,11 +52,11 @@ def fit_blend(
     """Non-negative weights under which `answers`, of shape ``(patients, outputs)`` each, fit the truth.
 
     A member that tells nothing or the contrary counts for nothing, unless all do and the weights `expected`, which more
-    patients have told, say otherwise of some. The others are brought to equal spread, and together
-    to the scale at which their mean fits best; one that says little compared with the others (`MODEST`) counts less in
-    that mean, for a regression that has found nothing shrinks its answers. Weights then start from what is `expected`,
-    left out: that mean; and leave it as far as the loss of the head says and `TRUST` allows. The weights that fit a few
-    hundred patients best owe much to who these are: without that trust they do worse than the plain mean.
+    patients have told, say otherwise of some. The others are brought to equal spread, and together to the scale at
+    which their mean fits best; one that says little compared with the others (`MODEST`) counts less in that mean, for a
+    regression that has found nothing shrinks its answers. Weights then start from what is `expected`, left out: that
+    mean; and leave it as far as the loss of the head says and `TRUST` allows. The weights that fit a few hundred
+    patients best owe much to who these are: without that trust they do worse than the plain mean.
     """
     given = {name: np.nan_to_num(values) for name, values in answers.items()}
     telling = [name for name, values in given.items() if alone(values, truth, head) > 0]
